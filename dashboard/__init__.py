@@ -1,0 +1,1 @@
+"""Administration: the admin API, the tail, and the dashboard's pages."""

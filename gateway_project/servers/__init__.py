@@ -1,0 +1,1 @@
+"""What we add to Daphne and uvicorn. Everything that knows a server's private parts lives here."""

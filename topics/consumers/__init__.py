@@ -1,0 +1,1 @@
+"""The Channels consumers: thin shells between a server and `topics.runtime`."""

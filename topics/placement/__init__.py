@@ -1,0 +1,1 @@
+"""Who is connected where. One protocol (`base`), one adapter a store (`memory`)."""

@@ -1,0 +1,223 @@
+"""The Placement protocol: the one place that knows who is connected where.
+
+It is the Durable Object's API as Python sees it. An adapter stands alone: no Django, no consumers. Every method may
+raise `PlacementUnavailable` when its store cannot be reached, and then has said nothing.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol, TypeVar
+
+from topics.events import Event
+
+Transport = Literal["sse", "websocket"]
+Item = TypeVar("Item")
+
+MAX_PAGE = 500
+"""Most items in one page of any list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One gateway process as it reports itself.
+
+    Attributes:
+        name: Unique name, as in `gateway.open`.
+        host: Where it says that it can be reached.
+        since: Start, in seconds since the epoch.
+        version: The gateway's version.
+    """
+
+    name: str
+    host: str
+    since: float
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A node as the list shows it: itself, and what it holds now."""
+
+    node: Node
+    last_seen: float
+    connections: int
+    topics: int
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRecord:
+    """One connection as the list shows it.
+
+    Attributes:
+        id: Unguessable.
+        topics: What it is subscribed to.
+        node: Name of the node that holds it.
+        client: The client's address as far as it is known, else empty.
+        user_agent: What the client says it is, at most 256 characters.
+        since: When it opened, in seconds since the epoch.
+        sent: Events written to it.
+        pending: Events not yet written.
+        pending_bytes: Bytes held in the server process for it.
+    """
+
+    id: str
+    topics: tuple[str, ...]
+    transport: Transport
+    node: str
+    client: str
+    user_agent: str
+    since: float
+    sent: int
+    pending: int
+    pending_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRecord:
+    """One topic as the list shows it.
+
+    Attributes:
+        nodes: Names of the nodes that hold its connections, sorted.
+        events: Events published since it exists.
+        last_id: The last event's id, None before the first.
+        last_time: When that was accepted, in seconds since the epoch.
+    """
+
+    name: str
+    connections: int
+    nodes: tuple[str, ...]
+    events: int
+    last_id: str | None
+    last_time: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Totals over all nodes; the counters count since each node's start."""
+
+    connections: int
+    topics: int
+    published: int
+    delivered: int
+    dropped: int
+    gaps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """One page of a list.
+
+    Attributes:
+        next: Position after the last item, to be given as `after`; None at the end.
+        total: Items that match, on all pages.
+    """
+
+    items: Sequence[Item]
+    next: str | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A publish that was dropped, as tails see it: its headers, never its body."""
+
+    topics: tuple[str, ...]
+    id: str
+    time: float
+    reason: str = "no-subscribers"
+
+
+class LocalNode(Protocol):
+    """What a placement asks of the node it lives in; the hub is one."""
+
+    def deliver(self, event: Event) -> None:
+        """Hand an event to this node's connections and tails of its topics."""
+
+    def report_drop(self, drop: Drop) -> None:
+        """Hand a drop to this node's tails of its topics."""
+
+    def connection(self, connection_id: str) -> ConnectionRecord | None:
+        """Return a connection that this node holds, as it is now."""
+
+    def close_connection(self, connection_id: str) -> bool:
+        """Close a connection that this node holds; False when it holds none of that id."""
+
+    def counters(self) -> Mapping[str, int]:
+        """Return `published`, `delivered`, `dropped`, `gaps` since start."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether this node is shutting down."""
+
+
+class Placement(Protocol):
+    """Who is connected where, and the way from a publish to every node that must know."""
+
+    async def start(self, node: Node, local: LocalNode) -> None:
+        """Report this node, and begin to take what other nodes send."""
+
+    async def attach(self, record: ConnectionRecord, topics: Sequence[str]) -> None:
+        """Add topics to a connection (which may be new). On return every node's look-up sees them."""
+
+    async def detach(self, connection_id: str, topics: Sequence[str], *, gone: bool) -> None:
+        """Take topics from a connection; its last one leaves no trace.
+
+        Args:
+            gone: The connection itself has ended.
+        """
+
+    async def count(self, topics: Iterable[str]) -> dict[str, int]:
+        """Return the number of connections of each of `topics` that exists; what does not exist is left out."""
+
+    async def route(self, event: Event) -> dict[str, int]:
+        """Hand an event to every node that holds a connection of its topics, in one order for each topic.
+
+        Returns:
+            As `count`, at the moment of routing. Empty: nothing was routed.
+        """
+
+    async def report_drop(self, drop: Drop) -> None:
+        """Tell every node's tails of a dropped publish."""
+
+    async def watch(self, topic: str) -> None:
+        """Have this node see a topic's events for a tail, without making the topic exist."""
+
+    async def unwatch(self, topic: str) -> None:
+        """Undo one `watch`."""
+
+    async def topics(self, *, limit: int, after: str | None = None, q: str = "") -> Page[TopicRecord]:
+        """List topics by name; `q` is a part of the name."""
+
+    async def connections(
+        self,
+        *,
+        limit: int,
+        after: str | None = None,
+        topic: str | None = None,
+        node: str | None = None,
+        transport: Transport | None = None,
+    ) -> Page[ConnectionRecord]:
+        """List connections in the order of their coming; what is there throughout is listed exactly once."""
+
+    async def connection(self, connection_id: str) -> ConnectionRecord | None:
+        """Return one connection."""
+
+    async def close_connection(self, connection_id: str) -> bool:
+        """Close a connection on whichever node; False when there is none."""
+
+    async def nodes(self) -> Sequence[NodeStatus]:
+        """List the nodes that live, by name."""
+
+    async def stats(self) -> Stats:
+        """Return totals over all nodes."""
+
+    async def check(self) -> None:
+        """Pass a message through the layer to this node itself.
+
+        Raises:
+            PlacementUnavailable: It did not arrive.
+        """
+
+    async def close(self) -> None:
+        """Leave: nothing of this node stays behind."""

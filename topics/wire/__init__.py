@@ -1,0 +1,1 @@
+"""Bytes in and out, pure: no Django, no Channels, no sockets."""
