@@ -7,16 +7,16 @@ MAX_HEADER_BYTES = 65_536
 """Request line and header section together; past it 431 (RFC 6585 §5)."""
 
 READ_BUFFER_BYTES = 65_536
-"""Bytes of a request body, or of messages, held for an application that does not read; past it the socket is not read."""
+"""Bytes of a body or of messages held for an application that does not read; past it the socket is not read."""
 
 WRITE_BUFFER_BYTES = 65_536
 """Bytes held for a socket past which ASGI's `send` waits."""
 
 UNREAD_BODY_DRAIN_BYTES = 1_048_576
-"""An unread body of at most this known length is discarded and the connection kept; past it the connection is closed."""
+"""An unread body of at most this known length is discarded and the connection kept; past it, closed."""
 
 LINGER_IDLE_SECONDS = 1.0
-"""A closing connection is still read, so that the answer is not lost to a reset, until nothing came for so long ..."""
+"""A closing connection is read on, so that no reset overtakes the answer, until nothing came for so long ..."""
 
 LINGER_TOTAL_SECONDS = 10.0
 """... and at most for so long in all."""
