@@ -7,7 +7,7 @@ MAX_HEADER_BYTES = 65_536
 """Request line and header section together; past it 431 (RFC 6585 §5)."""
 
 READ_BUFFER_BYTES = 65_536
-"""Bytes of a body or of messages held for an application that does not read; past it the socket is not read."""
+"""Bytes held for an application that does not read its body or messages; past it the socket waits."""
 
 WRITE_BUFFER_BYTES = 65_536
 """Bytes held for a socket past which ASGI's `send` waits."""
@@ -16,7 +16,7 @@ UNREAD_BODY_DRAIN_BYTES = 1_048_576
 """An unread body of at most this known length is discarded and the connection kept; past it, closed."""
 
 LINGER_IDLE_SECONDS = 1.0
-"""A closing connection is read on, so that no reset overtakes the answer, until nothing came for so long ..."""
+"""A closing connection is read on, lest a reset overtake the answer, until nothing came for so long ..."""
 
 LINGER_TOTAL_SECONDS = 10.0
 """... and at most for so long in all."""
