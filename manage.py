@@ -3,19 +3,24 @@
 
 import os
 import sys
+from pathlib import Path
 
 
 def main() -> None:
     """Run the command named in the arguments.
 
-    `runserver` without any API key makes one for this run, so that a fresh clone starts. It must happen
-    here: the settings are read once, when Django loads, and refuse to go on without a key.
+    `runserver` without any API key, neither in the environment nor in `.env`, makes one for this run, so that
+    a fresh clone starts. It must happen here: Django's settings are read once, when Django loads.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
-    if sys.argv[1:2] == ["runserver"] and not os.environ.get("GATEWAY_API_KEYS"):
-        from gateway_project.development import make_key_for_run
+    if sys.argv[1:2] == ["runserver"]:
+        from dotenv import load_dotenv
 
-        make_key_for_run()
+        load_dotenv(Path(__file__).resolve().with_name(".env"))
+        if not os.environ.get("GATEWAY_API_KEYS", "").strip(", "):
+            from gateway_project.development import make_key_for_run
+
+            make_key_for_run()
 
     from django.core.management import execute_from_command_line
 

@@ -1,0 +1,94 @@
+# Every target sets up what it needs; Python packages go to .venv, exactly as locked.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.ONESHELL:
+
+PYTHON ?= python3
+PORT ?= 8000
+SERVER ?= daphne uvicorn
+ARGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+LOCKS := requirements.txt requirements-dev.txt
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --no-config --generate-hashes \
+	--universal --python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
+
+.PHONY: help
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	echo
+	echo "  Variables: PYTHON=$(PYTHON) PORT=$(PORT) SERVER=\"$(SERVER)\" ARGS=\"arguments for pytest\""
+
+$(STAMP): $(LOCKS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -c 'import ensurepip, venv' \
+		|| { echo "Python's venv is missing; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes $(LOCKS:%=-r %)
+	touch $@
+
+.PHONY: setup
+setup: $(STAMP) ## Make .venv with the locked packages
+
+.PHONY: run
+run: $(STAMP) ## Start the gateway on http://127.0.0.1:PORT with an API key made for this run
+	@exec $(BIN)/python manage.py runserver $(PORT)
+
+# All steps run, whatever an earlier one found; pytest comes last so that its summary ends the output.
+# A gateway named in the environment is for `make conformance` alone.
+.PHONY: test
+test: $(STAMP) ## Run lint, types, conformance and pytest; say what was not run
+	@failed=""
+	for step in lint types conformance pytest; do
+		echo "==> make $$step"
+		env -u GATEWAY_URL -u GATEWAY_API_KEY $(MAKE) --no-print-directory $$step || failed+=" $$step"
+	done
+	echo "Not run: tests marked slow, which take minutes (make soak). Skipped tests are listed above with their reasons."
+	if [[ -n $$failed ]]; then echo "FAILED:$$failed" >&2; exit 1; fi
+	echo "All steps passed: lint, types, conformance, pytest."
+
+.PHONY: pytest
+pytest: $(STAMP) ## Run the unit, fault and end-to-end tests (ARGS="-k word" for some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(STAMP) ## Check style, format and who imports whom
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: format
+format: $(STAMP) ## Format the code and mend what Ruff can mend
+	@$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: types
+types: $(STAMP) ## Check the types with mypy --strict
+	@$(BIN)/mypy
+
+.PHONY: conformance
+conformance: $(STAMP) ## Check the contract on each SERVER, or on the gateway at GATEWAY_URL with GATEWAY_API_KEY
+	@$(BIN)/python -m tests.run_conformance --server $(SERVER) -- $(ARGS)
+
+.PHONY: docs
+docs: $(STAMP) ## Check that the documentation and the code say the same
+	@$(BIN)/python -m pytest tests/unit/test_docs.py $(ARGS)
+
+.PHONY: soak
+soak: $(STAMP) ## Run the slow tests
+	@$(BIN)/python -m pytest -m slow --timeout=1800 tests/faults $(ARGS)
+
+.PHONY: lock
+lock: $(STAMP) ## Lock requirements*.in again (UPGRADE=1 takes the newest versions that they allow)
+	@$(COMPILE) requirements.in --output-file requirements.txt
+	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
+
+.PHONY: clean
+clean: ## Remove .venv, caches and results
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results/*.xml
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
