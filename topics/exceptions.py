@@ -1,16 +1,16 @@
 """Every exception that the gateway raises on purpose.
 
-    GatewayError
-    ├── InvalidInput            a client sent something malformed; carries field and advice
-    │   ├── InvalidTopic        a topic list that breaks the rules
-    │   ├── InvalidId           an event id that breaks the rules
-    │   ├── InvalidEventType    an event type that breaks the rules or is reserved
-    │   └── InvalidRetry        a retry that is not 0 to 86,400,000 milliseconds
-    ├── Refused                 a connection that is well-formed but not taken now
-    │   ├── Draining            the node is shutting down
-    │   ├── TooManyConnections  the node is full
-    │   └── TooManyFromClient   this client address holds too many connections
-    └── PlacementUnavailable    the placement store cannot be reached: nothing true can be said
+GatewayError
+├── InvalidInput            a client sent something malformed; carries field and advice
+│   ├── InvalidTopic        a topic list that breaks the rules
+│   ├── InvalidId           an event id that breaks the rules
+│   ├── InvalidEventType    an event type that breaks the rules or is reserved
+│   └── InvalidRetry        a retry that is not 0 to 86,400,000 milliseconds
+├── Refused                 a connection that is well-formed but not taken now
+│   ├── Draining            the node is shutting down
+│   ├── TooManyConnections  the node is full
+│   └── TooManyFromClient   this client address holds too many connections
+└── PlacementUnavailable    the placement store cannot be reached: nothing true can be said
 """
 
 

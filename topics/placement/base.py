@@ -128,6 +128,19 @@ class Drop:
     reason: str = "no-subscribers"
 
 
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """Whom an event was handed to.
+
+    Attributes:
+        subscribers: Connections, one that holds several of the topics counted once. 0: nothing was routed.
+        topics: Connections of each topic that exists.
+    """
+
+    subscribers: int
+    topics: Mapping[str, int]
+
+
 class LocalNode(Protocol):
     """What a placement asks of the node it lives in; the hub is one."""
 
@@ -170,12 +183,8 @@ class Placement(Protocol):
     async def count(self, topics: Iterable[str]) -> dict[str, int]:
         """Return the number of connections of each of `topics` that exists; what does not exist is left out."""
 
-    async def route(self, event: Event) -> dict[str, int]:
-        """Hand an event to every node that holds a connection of its topics, in one order for each topic.
-
-        Returns:
-            As `count`, at the moment of routing. Empty: nothing was routed.
-        """
+    async def route(self, event: Event) -> Routed:
+        """Hand an event to every node that holds a connection of its topics, in one order for each topic."""
 
     async def report_drop(self, drop: Drop) -> None:
         """Tell every node's tails of a dropped publish."""

@@ -1,0 +1,89 @@
+"""`GET /api/v1/tail`: everything published to a topic, dropped publishes too, as SSE for administrators.
+
+A tail is no connection: it is in no placement, so it never makes a topic exist.
+"""
+
+from channels.exceptions import StopConsumer
+from django.conf import settings as django_settings
+
+from publishing.keys import Keys
+from topics.connection import Connection
+from topics.consumers.base import Message, StreamConsumer
+from topics.consumers.stream import SSE_HEADERS, open_stream, response_writer
+from topics.consumers.subscription import header, read_query
+from topics.cors import Cors
+from topics.encoding import Format
+from topics.events import parse_topics
+from topics.exceptions import InvalidInput, InvalidTopic, PlacementUnavailable, Refused
+from topics.problems import from_exception, method_not_allowed, unauthorized
+from topics.responses import refuse, respond
+from topics.runtime import Runtime, running
+from topics.wire import sse
+
+ALLOW = "GET, HEAD, OPTIONS"
+
+
+class TailConsumer(StreamConsumer):
+    """One tail."""
+
+    _runtime: Runtime
+    _tail: Connection | None = None
+    _topic = ""
+
+    async def begin(self) -> None:
+        """Answer the request; the stream then stays open until the administrator leaves."""
+        settings = django_settings.GATEWAY
+        cors = Cors(settings.admin_cors_origins, methods=ALLOW, headers="authorization, x-api-key")
+        origin = header(self.scope, b"origin")
+        headers = cors.response(origin)
+        method = self.scope["method"]
+        if method == "OPTIONS":
+            await respond(self.base_send, 204, [(b"allow", ALLOW.encode()), *cors.preflight(origin)])
+            raise StopConsumer
+        if method not in ("GET", "HEAD"):
+            await refuse(self.base_send, method_not_allowed(method, ALLOW), headers)
+            raise StopConsumer
+        if not Keys(settings.api_keys).allows(header(self.scope, b"authorization"), header(self.scope, b"x-api-key")):
+            await refuse(self.base_send, unauthorized(), headers)
+            raise StopConsumer
+        try:
+            self._topic = self._read_topic()
+            if method == "HEAD":
+                await respond(self.base_send, 200, [*SSE_HEADERS, *headers])
+                raise StopConsumer
+            self._runtime = await running()
+            tail = Connection(
+                response_writer(self.scope, self.base_send),
+                Format.SSE_TAIL,
+                transport="sse",
+                topics=(self._topic,),
+                limits=self._runtime.limits,
+                client="",
+                user_agent="",
+                on_gap=self._runtime.hub.count_gap,
+                on_slow=self._runtime.slow_reader_closed,
+            )
+            await self._runtime.attach_tail(self._topic, tail)
+        except (InvalidInput, Refused, PlacementUnavailable) as error:
+            await refuse(self.base_send, from_exception(error), headers)
+            raise StopConsumer from error
+        self._tail = tail
+        opened = {"topic": self._topic, "node": self._runtime.node.name}
+        first = sse.encode_control("gateway.open", opened, retry=settings.retry_ms)
+        await open_stream(self.base_send, tail, headers, first)
+
+    async def http_disconnect(self, message: Message) -> None:
+        """End: the administrator has gone, or the response is complete."""
+        raise StopConsumer
+
+    async def finish(self) -> None:
+        """Take the tail from the hub."""
+        if self._tail is not None:
+            await self._runtime.detach_tail(self._topic, self._tail)
+
+    def _read_topic(self) -> str:
+        values = [value for name, value in read_query(self.scope) if name == "topic"]
+        topics = parse_topics(values, limit=1, where="The query parameter topic")
+        if not topics:
+            raise InvalidTopic("No topic is given; send the query parameter topic.")
+        return topics[0]

@@ -1,0 +1,90 @@
+"""The ASGI application: streams and publishing by themselves, all else through Django."""
+
+import os
+import sys
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
+
+from typing import Any
+
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+
+if settings.GATEWAY_PROBLEMS:
+    # A server must not start on settings that nobody meant; a traceback would hide the sentence.
+    raise SystemExit("\n".join(problem.message for problem in settings.GATEWAY_PROBLEMS))
+
+_django = get_asgi_application()
+
+from dashboard.tail import TailConsumer
+from gateway_project.front import Front
+from publishing.endpoint import PUBLISH_HEADERS, PublishEndpoint
+from publishing.keys import Keys
+from topics.conf import GatewaySettings
+from topics.consumers.sse import SseConsumer
+from topics.consumers.websocket import WebSocketConsumer
+from topics.cors import Cors
+from topics.problems import Problem
+from topics.responses import deny
+from topics.runtime import shut_down
+
+_gateway: GatewaySettings = settings.GATEWAY
+_keys = Keys(_gateway.api_keys)
+_admin_cors = Cors(
+    _gateway.admin_cors_origins,
+    methods="GET, POST, DELETE, OPTIONS",
+    headers=PUBLISH_HEADERS,
+    expose="x-sse-dropped, retry-after",
+)
+
+_HTTP = {
+    "/publish": PublishEndpoint(
+        keys=_keys,
+        cors=_admin_cors,
+        max_topics=_gateway.max_topics,
+        max_event_bytes=_gateway.max_event_bytes,
+        body_seconds=_gateway.body_timeout_seconds,
+    ),
+    "/sse": SseConsumer.as_asgi(),
+    "/api/v1/tail": TailConsumer.as_asgi(),
+}
+_WEBSOCKET = {"/ws": WebSocketConsumer.as_asgi()}
+_front = Front(
+    _django,
+    keys=_keys,
+    cors=_admin_cors,
+    max_body_bytes=_gateway.max_body_bytes,
+    body_seconds=_gateway.body_timeout_seconds,
+)
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Hand a connection to what its path names."""
+    if scope["type"] == "http":
+        await _HTTP.get(scope["path"], _front)(scope, receive, send)
+    elif scope["type"] == "websocket":
+        handler = _WEBSOCKET.get(scope["path"])
+        if handler is None:
+            await _no_websocket_here(scope, receive, send)
+        else:
+            await handler(scope, receive, send)
+    else:
+        # ASGI's lifespan: a server takes this for "not supported" and goes on.
+        raise NotImplementedError(f"The gateway does not speak {scope['type']}.")
+
+
+async def _no_websocket_here(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    await receive()
+    problem = Problem(404, "not-found", "There is no WebSocket here; connect to /ws.")
+    await deny(scope, send, problem)
+
+
+if "daphne.server" in sys.modules:
+    # Plain `daphne gateway_project.asgi:application` loads this before it listens: in time to be extended.
+    from gateway_project.servers.daphne import install
+
+    install(
+        header_timeout=_gateway.header_timeout_seconds,
+        heartbeat=_gateway.heartbeat_seconds,
+        drain=shut_down,
+    )

@@ -1,0 +1,25 @@
+"""`manage.py runserver`: the gateway on a developer's machine, with what to paste next."""
+
+import os
+from typing import Any
+
+from daphne.management.commands import runserver
+from django.conf import settings
+from django.core.management.base import CommandError
+
+from gateway_project.development import KEY_WAS_MADE, first_steps
+
+
+class Command(runserver.Command):
+    """Daphne's own, with the gateway's extension and its first steps."""
+
+    help = "Run the gateway for development; makes an API key when none is set."
+
+    def inner_run(self, *args: Any, **options: Any) -> None:
+        """Print the first steps, then run."""
+        if settings.GATEWAY_PROBLEMS:
+            raise CommandError("\n".join(problem.message for problem in settings.GATEWAY_PROBLEMS))
+        host = f"[{self.addr}]" if self._raw_ipv6 else self.addr
+        made = KEY_WAS_MADE in os.environ
+        self.stdout.write(first_steps(f"http://{host}:{self.port}", settings.GATEWAY.api_keys[0], made=made))
+        super().inner_run(*args, **options)

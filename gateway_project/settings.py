@@ -1,0 +1,48 @@
+"""Django's settings. The gateway's own are `GATEWAY_*` variables, read once here into `GATEWAY`."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from gateway_project.logs import logging_config
+from topics import conf
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# The environment wins over `.env`, as everywhere.
+GATEWAY, GATEWAY_PROBLEMS = conf.load(
+    {**{name: value or "" for name, value in dotenv_values(BASE_DIR / ".env").items()}, **os.environ}
+)
+
+DEBUG = False
+# The gateway builds no address from the Host header, and is reached by names that it cannot know.
+ALLOWED_HOSTS = ["*"]
+# Signs the cursors of lists. Every node has the same keys, so every node knows the others' cursors.
+SECRET_KEY = hashlib.sha256("\n".join(("sse-gateway", *sorted(GATEWAY.api_keys))).encode()).hexdigest()
+
+INSTALLED_APPS = ["gateway_project", "dashboard", "publishing", "topics", "ninja", "django.contrib.staticfiles"]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+]
+ROOT_URLCONF = "gateway_project.urls"
+ASGI_APPLICATION = "gateway_project.asgi.application"
+APPEND_SLASH = False
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+DATABASES: dict[str, dict[str, str]] = {}
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+# Serves the apps' own files as they are: nothing to collect before a first run.
+WHITENOISE_USE_FINDERS = True
+
+# The front has limited and read the body before Django sees the request (gateway_project/front.py).
+DATA_UPLOAD_MAX_MEMORY_SIZE = None
+FILE_UPLOAD_MAX_MEMORY_SIZE = GATEWAY.max_body_bytes + 1
+
+LOGGING_CONFIG = "logging.config.dictConfig"
+LOGGING = logging_config(GATEWAY)

@@ -1,0 +1,44 @@
+"""The only way that an event enters, whoever brings it."""
+
+import logging
+import time
+
+from topics import metrics
+from topics.events import Event
+from topics.placement.base import Drop, Routed
+from topics.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+
+async def publish(runtime: Runtime, event: Event) -> Routed:
+    """Route an event to every node that holds a connection of its topics.
+
+    Waits only while the processor is behind with the fan-out of earlier events, never for a reader.
+
+    Args:
+        runtime: This process's.
+        event: What to publish.
+
+    Returns:
+        Whom it was handed to. With `subscribers` 0 it was dropped, and that has been logged and counted.
+
+    Raises:
+        PlacementUnavailable: It cannot be known who is connected; nothing was routed.
+    """
+    await runtime.hub.settled()
+    routed = await runtime.placement.route(event)
+    if not routed.subscribers:
+        await drop(runtime, event.topics, event.id)
+        return routed
+    runtime.hub.published += 1
+    metrics.PUBLISHED.inc()
+    return routed
+
+
+async def drop(runtime: Runtime, topics: tuple[str, ...], event_id: str) -> None:
+    """Record a publish that nobody is connected for, from its headers alone."""
+    runtime.hub.dropped += 1
+    metrics.DROPPED.inc()
+    logger.info("publish dropped", extra={"topics": list(topics), "id": event_id})
+    await runtime.placement.report_drop(Drop(topics, event_id, time.time()))

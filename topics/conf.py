@@ -1,0 +1,188 @@
+"""The gateway's settings: every `GATEWAY_*` variable, typed, checked together, and read once."""
+
+import difflib
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+PREFIX = "GATEWAY_"
+
+CLIENT_NAMES = frozenset({"GATEWAY_URL", "GATEWAY_API_KEY"})
+"""Read by the command-line clients and the conformance suite; the server leaves them alone."""
+
+# A Kubernetes Service called "gateway" puts these into every pod of its namespace; they are not meant for us.
+_KUBERNETES_NAME = re.compile(r"GATEWAY_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
+
+_API_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
+
+
+CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class GatewaySettings(BaseModel):
+    """One field a variable: `max_topics` is `GATEWAY_MAX_TOPICS`. The description is the reference's text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    api_keys: CommaSeparated = Field(
+        default=(),
+        min_length=1,
+        validate_default=True,
+        description="API keys of publishers and administrators, separated by commas. Required.",
+    )
+    max_topics: int = Field(default=100, ge=1, le=10_000, description="Most topics in one list and on one connection.")
+    max_event_bytes: int = Field(
+        default=1_048_576, ge=1, le=64 * 1_048_576, description="Largest data of one event, in bytes of UTF-8."
+    )
+    max_body_bytes: int = Field(
+        default=16 * 1_048_576,
+        ge=1,
+        le=1024 * 1_048_576,
+        description="Largest request body of the JSON API (a batch holds many events), in bytes.",
+    )
+    outbox_events: int = Field(
+        default=256, ge=1, description="Events that may wait for one connection before its slow-reader policy applies."
+    )
+    outbox_bytes: int = Field(
+        default=1_048_576,
+        ge=1024,
+        description="Bytes that may wait for one connection, what the server process buffers for its socket counted in.",
+    )
+    slow_reader: Literal["disconnect", "drop-oldest"] = Field(
+        default="disconnect",
+        description="What happens to a connection past its outbox limits: it is closed, or its oldest events are dropped "
+        "and it is told with `gateway.gap`.",
+    )
+    heartbeat_seconds: float = Field(
+        default=15, ge=0.1, le=3600, description="Seconds of silence after which a connection gets a keep-alive."
+    )
+    retry_ms: int = Field(
+        default=3000, ge=0, le=86_400_000, description="Reconnect time told to every SSE client, in milliseconds."
+    )
+    cors_origins: CommaSeparated = Field(
+        default=("*",), description="Origins whose pages may subscribe, separated by commas; `*` is every origin."
+    )
+    admin_cors_origins: CommaSeparated = Field(
+        default=(), description="Origins whose pages may publish and use the admin API, separated by commas."
+    )
+    max_connections: int = Field(default=0, ge=0, description="Most connections of this node; 0 is no limit.")
+    max_connections_per_client: int = Field(
+        default=0, ge=0, description="Most connections of one client address on this node; 0 is no limit."
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_split)] = Field(
+        default=(),
+        description="Addresses or networks (CIDR) of the proxies whose `x-forwarded-for` is believed, separated by commas.",
+    )
+    metrics_public: bool = Field(default=False, description="Whether `/metrics` answers without a key.")
+    node_name: str = Field(
+        default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
+        pattern=r"^[\x21-\x2b\x2d-\x7e]{1,255}$",
+        description="Name of this node, unique among the nodes. Default: host name and process id.",
+    )
+    node_host: str = Field(
+        default_factory=socket.gethostname,
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="Host that this node advertises. Default: the host name.",
+    )
+    drain_seconds: float = Field(
+        default=8,
+        ge=0,
+        le=3600,
+        description="Most seconds that connections get to close after SIGTERM before they are cut.",
+    )
+    header_timeout_seconds: float = Field(
+        default=10, ge=0.1, le=3600, description="Most seconds from a request's first byte to the end of its headers."
+    )
+    body_timeout_seconds: float = Field(
+        default=30, ge=0.1, le=3600, description="Most seconds that a publisher may take to send a body."
+    )
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="Log lines for people, or one JSON object a line."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log lines that are written."
+    )
+
+    @field_validator("api_keys")
+    @classmethod
+    def _keys_fit_a_header(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_API_KEY.fullmatch(key) for key in keys):
+            raise ValueError("a key must be visible ASCII characters")
+        return keys
+
+    @field_validator("cors_origins", "admin_cors_origins")
+    @classmethod
+    def _origins_are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin not in ("*", "null") and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#\s]+", origin):
+                raise ValueError(f"{origin!r} is not an origin such as https://example.org (no path, no final slash)")
+        return origins
+
+
+@dataclass(frozen=True, slots=True)
+class SettingProblem:
+    """One setting that stops the start.
+
+    Attributes:
+        name: The variable.
+        message: What is wrong and what to set, one sentence.
+    """
+
+    name: str
+    message: str
+
+
+def load(environ: Mapping[str, str]) -> tuple[GatewaySettings, tuple[SettingProblem, ...]]:
+    """Read the settings from an environment, all problems at once.
+
+    Args:
+        environ: Names and values; names that do not begin with `GATEWAY_` are left alone.
+
+    Returns:
+        The settings, and what is wrong. Where something is wrong the settings hold that field's default, so that tools
+        that need no gateway (`manage.py check`, the clients) still work; a server must not start on them.
+    """
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and name not in CLIENT_NAMES and not _KUBERNETES_NAME.fullmatch(name)
+    }
+    try:
+        return GatewaySettings.model_validate(given), ()
+    except ValidationError as error:
+        problems: dict[str, SettingProblem] = {}
+        for fault in error.errors():
+            field = str(fault["loc"][0])
+            name = PREFIX + field.upper()
+            problems.setdefault(name, SettingProblem(name, _sentence(name, field, fault["msg"], environ)))
+        wrong = {name.removeprefix(PREFIX).lower() for name in problems}
+        rest = {field: value for field, value in given.items() if field not in wrong}
+        # The only default that does not validate is the missing key.
+        usable = GatewaySettings.model_validate({"api_keys": ("unset",), **rest})
+        if "api_keys" in wrong:
+            usable = usable.model_copy(update={"api_keys": ()})
+        return usable, tuple(problems.values())
+
+
+def _sentence(name: str, field: str, message: str, environ: Mapping[str, str]) -> str:
+    if field not in GatewaySettings.model_fields:
+        close = difflib.get_close_matches(name, [PREFIX + known.upper() for known in GatewaySettings.model_fields], n=1)
+        hint = f"did you mean {close[0]}?" if close else "see docs/reference/settings.md for the names."
+        return f"{name} is not a setting of the gateway; {hint}"
+    if field == "api_keys" and not environ.get(name, "").strip(", "):
+        hint = " (GATEWAY_API_KEY is what clients send.)" if "GATEWAY_API_KEY" in environ else ""
+        return f"{name} is not set; set it to one or more keys separated by commas.{hint}"
+    return f"{name} has a wrong value: {message[0].lower()}{message[1:]}."

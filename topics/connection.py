@@ -1,0 +1,232 @@
+"""One connection: a client's SSE response or WebSocket, or an administrator's tail."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterable
+
+from topics.encoding import JOINABLE, EncodedEvent, Format, frame
+from topics.outbox import Outbox, OutboxLimits
+from topics.placement.base import ConnectionRecord, Transport
+from topics.wire import sse, websocket
+from topics.writer import Writer
+
+CLOSE_SECONDS = 2.0
+"""How long a client gets to take its last bytes before the connection is reset."""
+
+MAX_USER_AGENT = 256
+"""Characters of a client's `user-agent` that are kept."""
+
+
+class Batch:
+    """Events of one turn of the loop that go to the same connections, in order.
+
+    Args:
+        events: One or more, all of the same topics.
+    """
+
+    __slots__ = ("_joined", "events", "size")
+
+    def __init__(self, events: list[EncodedEvent]) -> None:
+        self.events = events
+        self.size = len(events)
+        self._joined: dict[object, bytes] = {}
+
+    def joined(self, encoding: tuple[Format, object]) -> bytes:
+        """Return all frames of one encoding, one behind the other."""
+        data = self._joined.get(encoding)
+        if data is None:
+            data = b"".join([event.frame(encoding) for event in self.events])  # type: ignore[arg-type]
+            self._joined[encoding] = data
+        return data
+
+
+class Connection:
+    """What the hub writes to.
+
+    Args:
+        writer: The way out.
+        form: What this client sees of an event.
+        transport: For the lists.
+        topics: What it asks for at first.
+        limits: Of its outbox.
+        client: The client's address, empty when unknown.
+        user_agent: What it says it is.
+        on_gap: Called with the number of events that its slow-reader policy dropped.
+        on_slow: Called when it is closed for its slowness.
+    """
+
+    __slots__ = (
+        "_closing",
+        "_encoding",
+        "_joinable",
+        "_on_slow",
+        "_outbox",
+        "_quiet_ticks",
+        "client",
+        "id",
+        "sent",
+        "since",
+        "topics",
+        "transport",
+        "user_agent",
+    )
+
+    def __init__(
+        self,
+        writer: Writer,
+        form: Format,
+        *,
+        transport: Transport,
+        topics: Iterable[str],
+        limits: OutboxLimits,
+        client: str,
+        user_agent: str,
+        on_gap: Callable[[int], None],
+        on_slow: Callable[["Connection"], None],
+    ) -> None:
+        self.id = secrets.token_urlsafe(16)
+        self.topics: dict[str, None] = dict.fromkeys(topics)
+        self.transport: Transport = transport
+        self.client = client
+        self.user_agent = user_agent[:MAX_USER_AGENT]
+        self.since = time.time()
+        self.sent = 0
+        self._encoding = (form, writer.framing)
+        self._joinable = writer.framing in JOINABLE
+        self._closing = False
+        self._quiet_ticks = 0
+        self._on_slow = on_slow
+        self._outbox = Outbox(
+            writer,
+            limits,
+            joinable=self._joinable,
+            gap_frame=self._gap_frame,
+            on_overflow=self._overflowed,
+            on_gap=on_gap,
+        )
+
+    def record(self, node: str) -> ConnectionRecord:
+        """Return what the lists show of it now."""
+        return ConnectionRecord(
+            id=self.id,
+            topics=tuple(self.topics),
+            transport=self.transport,
+            node=node,
+            client=self.client,
+            user_agent=self.user_agent,
+            since=self.since,
+            sent=self.sent,
+            pending=self._outbox.pending,
+            pending_bytes=self._outbox.pending_bytes,
+        )
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes that the process holds for it."""
+        return self._outbox.pending_bytes
+
+    def open(self, first: bytes) -> None:
+        """Write the opening frame; what was delivered since it was attached follows.
+
+        Args:
+            first: The payload, without framing.
+        """
+        self._outbox.open(frame(first, self._encoding[1]))
+
+    def deliver(self, batch: Batch) -> None:
+        """Write a batch, or let it wait. This is what a delivery costs: keep it short."""
+        outbox = self._outbox
+        self._quiet_ticks = 0
+        if outbox.clear and (self._joinable or batch.size == 1):
+            self.sent += batch.size
+            if not outbox.writer.write(batch.joined(self._encoding)):
+                outbox.clear = False
+            return
+        if self._closing:
+            return
+        self.sent += batch.size
+        for encoded in batch.events:
+            outbox.put(
+                encoded.frame(self._encoding),
+                tuple(topic for topic in encoded.event.topics if topic in self.topics),
+            )
+
+    def tell(self, payload: bytes) -> None:
+        """Write something of this connection's own, in order with its events.
+
+        Args:
+            payload: Without framing.
+        """
+        self._quiet_ticks = 0
+        self._outbox.put(frame(payload, self._encoding[1]))
+
+    def tick(self, quiet_ticks: int) -> None:
+        """Count a tick of the clock; after `quiet_ticks` without a write, write a keep-alive.
+
+        Only SSE: a WebSocket is kept alive by the server's protocol pings. Bytes that wait keep a connection busy by
+        themselves, and TCP_USER_TIMEOUT ends one whose peer takes none.
+        """
+        self._quiet_ticks += 1
+        if self._quiet_ticks >= quiet_ticks and self.transport == "sse" and self._outbox.clear:
+            self._quiet_ticks = 0
+            self._outbox.write(frame(sse.KEEP_ALIVE, self._encoding[1]))
+
+    def close(self, reason: str, *, code: int, retry_ms: int | None = None) -> None:
+        """Tell the client why, let it take what waits, and end.
+
+        Args:
+            reason: For `gateway.close`.
+            code: WebSocket close code; not used for SSE.
+            retry_ms: When to come back, in milliseconds.
+        """
+        if self._closing:
+            return
+        payload: dict[str, object] = {"reason": reason, "retry": retry_ms}
+        if self.transport == "websocket":
+            self.tell(websocket.dumps({"type": "close", **payload}).encode())
+        else:
+            self.tell(sse.encode_control("gateway.close", payload, retry=retry_ms))
+        self.end(code)
+
+    def end(self, code: int) -> None:
+        """End without a word, once what waits has been written; reset after `CLOSE_SECONDS`."""
+        if self._closing:
+            return
+        self._closing = True
+        writer = self._outbox.writer
+        self._outbox.finish(lambda: writer.close(code if self.transport == "websocket" else None))
+        self._outbox.clear = False
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, writer.abort)
+
+    def abort(self) -> None:
+        """Reset at once."""
+        self._closing = True
+        self._outbox.discard()
+        self._outbox.writer.abort()
+
+    def gone(self) -> None:
+        """Forget what waits: the client has left."""
+        self._closing = True
+        self._outbox.discard()
+
+    def _overflowed(self) -> None:
+        self._closing = True
+        self._on_slow(self)
+        self._outbox.writer.abort()
+
+    def _gap_frame(self, topic: str, missed: int) -> bytes:
+        return frame(gap_payload(self.transport, topic, missed, "slow-reader"), self._encoding[1])
+
+
+def gap_payload(transport: Transport, topic: str, missed: int | None, reason: str) -> bytes:
+    """Encode `gateway.gap` for a transport.
+
+    Args:
+        missed: Number of events, None when it is not known.
+        reason: Why.
+    """
+    payload: dict[str, object] = {"topic": topic, "missed": missed, "reason": reason}
+    if transport == "websocket":
+        return websocket.dumps({"type": "gap", **payload}).encode()
+    return sse.encode_control("gateway.gap", payload)

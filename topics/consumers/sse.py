@@ -1,0 +1,83 @@
+"""`GET /sse`: a subscriber over Server-Sent Events."""
+
+from channels.exceptions import StopConsumer
+
+from topics.connection import Connection
+from topics.consumers.base import Message, StreamConsumer
+from topics.consumers.stream import SSE_HEADERS, open_stream, response_writer
+from topics.consumers.subscription import header, read_subscription
+from topics.cors import Cors
+from topics.encoding import Format
+from topics.exceptions import InvalidInput, PlacementUnavailable, Refused
+from topics.problems import from_exception, method_not_allowed
+from topics.responses import refuse, respond
+from topics.runtime import Runtime, running
+from topics.wire import sse
+
+ALLOW = "GET, HEAD, OPTIONS"
+_REQUEST_HEADERS = "x-sse-topic, last-event-id, cache-control"
+
+
+class SseConsumer(StreamConsumer):
+    """One SSE connection."""
+
+    _connection: Connection | None = None
+    _runtime: Runtime
+
+    async def begin(self) -> None:
+        """Answer the request; a stream then stays open until the client leaves or is closed."""
+        try:
+            self._runtime = await running()
+        except PlacementUnavailable as error:
+            await refuse(self.base_send, from_exception(error))
+            raise StopConsumer from error
+        settings = self._runtime.settings
+        cors = Cors(settings.cors_origins, methods=ALLOW, headers=_REQUEST_HEADERS)
+        origin = header(self.scope, b"origin")
+        headers = cors.response(origin)
+        method = self.scope["method"]
+        if method == "OPTIONS":
+            allow = (b"allow", ALLOW.encode())
+            await respond(self.base_send, 204, [allow, *cors.preflight(origin)])
+            raise StopConsumer
+        if method not in ("GET", "HEAD"):
+            await refuse(self.base_send, method_not_allowed(method, ALLOW), headers)
+            raise StopConsumer
+        try:
+            subscription = read_subscription(self.scope, settings, formats=("json",))
+            self._runtime.check_room(subscription.client)
+            if method == "HEAD":
+                await respond(self.base_send, 200, [*SSE_HEADERS, *headers])
+                raise StopConsumer
+            connection = Connection(
+                response_writer(self.scope, self.base_send),
+                Format.SSE_JSON if subscription.form == "json" else Format.SSE,
+                transport="sse",
+                topics=subscription.topics,
+                limits=self._runtime.limits,
+                client=subscription.client,
+                user_agent=subscription.user_agent,
+                on_gap=self._runtime.hub.count_gap,
+                on_slow=self._runtime.slow_reader_closed,
+            )
+            await self._runtime.attach(connection)
+        except (InvalidInput, Refused, PlacementUnavailable) as error:
+            await refuse(self.base_send, from_exception(error), headers)
+            raise StopConsumer from error
+        self._connection = connection
+        opened = {
+            "connection": connection.id,
+            "topics": list(connection.topics),
+            "node": self._runtime.node.name,
+        }
+        first = sse.encode_control("gateway.open", opened, retry=settings.retry_ms)
+        await open_stream(self.base_send, connection, headers, first)
+
+    async def http_disconnect(self, message: Message) -> None:
+        """End: the client has gone, or the response is complete."""
+        raise StopConsumer
+
+    async def finish(self) -> None:
+        """Take the connection from hub and placement."""
+        if self._connection is not None:
+            await self._runtime.detach(self._connection)

@@ -1,0 +1,76 @@
+"""One event, encoded once for each way that a connection may want it."""
+
+from collections.abc import Callable
+from enum import Enum
+
+from topics.events import Event
+from topics.wire import sse, websocket
+from topics.writer import Framing
+
+
+class Format(Enum):
+    """What a client sees of an event."""
+
+    SSE = "sse"
+    """An SSE block with the data as it is."""
+
+    SSE_JSON = "sse-json"
+    """An SSE block whose data is the event object (`format=json`)."""
+
+    SSE_TAIL = "sse-tail"
+    """As `SSE_JSON`, with the event type `published`: what an administrator's tail shows."""
+
+    WEBSOCKET_JSON = "websocket-json"
+    """The event object."""
+
+    WEBSOCKET_RAW = "websocket-raw"
+    """The data alone (`format=raw`)."""
+
+
+_PAYLOAD: dict[Format, Callable[[Event], bytes]] = {
+    Format.SSE: sse.encode_event,
+    Format.SSE_JSON: sse.encode_event_json,
+    Format.SSE_TAIL: lambda event: f"event: published\ndata: {websocket.event_object(event)}\n\n".encode(),
+    Format.WEBSOCKET_JSON: lambda event: websocket.event_object(event).encode(),
+    Format.WEBSOCKET_RAW: lambda event: event.data.encode(),
+}
+
+_FRAME: dict[Framing, Callable[[bytes], bytes]] = {
+    Framing.CHUNKED: sse.chunk,
+    Framing.IDENTITY: bytes,
+    Framing.WEBSOCKET: websocket.text_frame,
+    Framing.MESSAGE: bytes,
+}
+
+JOINABLE = frozenset({Framing.CHUNKED, Framing.IDENTITY, Framing.WEBSOCKET})
+"""Framings whose frames stay themselves when written one behind the other."""
+
+Encoding = tuple[Format, Framing]
+"""What decides a connection's bytes: connections of one encoding share them."""
+
+
+def frame(payload: bytes, framing: Framing) -> bytes:
+    """Put a connection's framing around a payload that is its own."""
+    return _FRAME[framing](payload)
+
+
+class EncodedEvent:
+    """An event and the frames made of it so far; a frame is made when the first connection needs it.
+
+    Args:
+        event: The event.
+    """
+
+    __slots__ = ("_frames", "event")
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self._frames: dict[Encoding, bytes] = {}
+
+    def frame(self, encoding: Encoding) -> bytes:
+        """Return the event as bytes ready for a writer."""
+        frame = self._frames.get(encoding)
+        if frame is None:
+            form, framing = encoding
+            frame = self._frames[encoding] = _FRAME[framing](_PAYLOAD[form](self.event))
+        return frame

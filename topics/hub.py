@@ -1,0 +1,241 @@
+"""The process-local fan-out: topic to connections.
+
+An event is encoded once for all connections that want the same bytes. Events of one turn of the loop go out in
+one write a connection. A large fan-out is cut into slices, so that other requests are answered in between.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+from topics import metrics
+from topics.connection import Batch, Connection
+from topics.encoding import EncodedEvent
+from topics.events import Event, rfc3339
+from topics.outbox import JOIN_BYTES
+from topics.placement.base import ConnectionRecord, Drop
+from topics.wire import sse, websocket
+
+logger = logging.getLogger(__name__)
+
+SLICE = 256
+"""Deliveries in one go. 5,000 at once held the loop 36 ms for other requests, slices of 256 held it 10."""
+
+BATCH_EVENTS = 128
+"""Most events joined for one write: half an outbox, so that one turn alone does not fill it."""
+
+BACKLOG_EVENTS = 1024
+BACKLOG_BYTES = 8 * 1_048_576
+"""What may wait for the fan-out before publishers are made to wait: only the processor is slow then, no reader."""
+
+
+class Hub:
+    """Every connection of this process, and every tail.
+
+    Args:
+        node: Name of this node.
+    """
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        self.draining = False
+        self.published = 0
+        self.delivered = 0
+        self.dropped = 0
+        self.gaps = 0
+        self.connections: dict[str, Connection] = {}
+        self.tails: dict[str, dict[Connection, None]] = {}
+        self._topics: dict[str, dict[Connection, None]] = {}
+        self._inbox: list[Event] = []
+        self._inbox_bytes = 0
+        self._fan_out: Iterator[None] | None = None
+        self._settled = asyncio.Event()
+        self._settled.set()
+
+    def add(self, connection: Connection, topics: Iterable[str]) -> None:
+        """Subscribe a connection (which may be new) to topics."""
+        self.connections[connection.id] = connection
+        for topic in topics:
+            connection.topics[topic] = None
+            self._topics.setdefault(topic, {})[connection] = None
+
+    def remove(self, connection: Connection, topics: Iterable[str]) -> None:
+        """Unsubscribe a connection from topics that it holds."""
+        for topic in list(topics):
+            connection.topics.pop(topic, None)
+            members = self._topics.get(topic)
+            if members is not None:
+                members.pop(connection, None)
+                if not members:
+                    del self._topics[topic]
+
+    def forget(self, connection: Connection) -> None:
+        """Drop a connection that has ended."""
+        connection.gone()
+        self.remove(connection, connection.topics)
+        self.connections.pop(connection.id, None)
+
+    def add_tail(self, topic: str, tail: Connection) -> None:
+        """Let an administrator see a topic; this makes no topic exist."""
+        self.tails.setdefault(topic, {})[tail] = None
+
+    def remove_tail(self, topic: str, tail: Connection) -> None:
+        """Undo `add_tail`."""
+        tail.gone()
+        tails = self.tails.get(topic, {})
+        tails.pop(tail, None)
+        if not tails:
+            self.tails.pop(topic, None)
+
+    @property
+    def topic_count(self) -> int:
+        """Topics with a connection here."""
+        return len(self._topics)
+
+    def member_count(self, topic: str) -> int:
+        """Connections of a topic here."""
+        return len(self._topics.get(topic, ()))
+
+    def deliver(self, event: Event) -> None:
+        """Hand an event to every connection and tail of its topics, in this turn of the loop or the next."""
+        self._inbox.append(event)
+        self._inbox_bytes += len(event.data)
+        if self._fan_out is None:
+            self._fan_out = self._slices()
+            asyncio.get_running_loop().call_soon(self._step)
+        if len(self._inbox) >= BACKLOG_EVENTS or self._inbox_bytes >= BACKLOG_BYTES:
+            self._settled.clear()
+
+    async def settled(self) -> None:
+        """Wait while more events wait for the fan-out than the processor should be given."""
+        await self._settled.wait()
+
+    def report_drop(self, drop: Drop) -> None:
+        """Tell the tails of a dropped publish's topics: its topic and id, as nothing else of it was read."""
+        if not self.tails:
+            return
+        payload = sse.encode_control(
+            "dropped",
+            {"topics": drop.topics, "id": drop.id, "time": rfc3339(drop.time), "reason": drop.reason},
+        )
+        for tail in {tail: None for topic in drop.topics for tail in self.tails.get(topic, ())}:
+            tail.tell(payload)
+
+    def connection(self, connection_id: str) -> ConnectionRecord | None:
+        """Return a connection that this node holds, as it is now."""
+        connection = self.connections.get(connection_id)
+        return None if connection is None else connection.record(self.node)
+
+    def close_connection(self, connection_id: str) -> bool:
+        """Close a connection for an administrator; False when there is none of that id."""
+        connection = self.connections.get(connection_id)
+        if connection is None:
+            return False
+        connection.close("closed-by-administrator", code=websocket.CLOSE_NORMAL)
+        return True
+
+    def counters(self) -> Mapping[str, int]:
+        """Return the totals since start."""
+        return {
+            "published": self.published,
+            "delivered": self.delivered,
+            "dropped": self.dropped,
+            "gaps": self.gaps,
+        }
+
+    def everything(self) -> list[Connection]:
+        """Return all connections and tails."""
+        return [*self.connections.values(), *{tail: None for tails in self.tails.values() for tail in tails}]
+
+    def count_gap(self, missed: int) -> None:
+        """Count events that a connection was told it missed."""
+        self.gaps += missed
+        metrics.GAPS.labels("slow-reader").inc(missed)
+
+    def _step(self) -> None:
+        if self._fan_out is not None:
+            with contextlib.suppress(StopIteration):
+                next(self._fan_out)
+                asyncio.get_running_loop().call_soon(self._step)
+                return
+        self._fan_out = None
+
+    def _slices(self) -> Iterator[None]:
+        since_yield = 0
+        while self._inbox:
+            inbox, self._inbox, self._inbox_bytes = self._inbox, [], 0
+            self._settled.set()
+            for topics, batch in _batches(inbox):
+                members = self._members(topics)
+                crossed = False
+                for member in members:
+                    if since_yield >= SLICE:
+                        since_yield = 0
+                        crossed = True
+                        yield
+                    since_yield += 1
+                    # It may have unsubscribed while other requests ran.
+                    if crossed and not self._is_member(member, topics):
+                        continue
+                    try:
+                        member.deliver(batch)
+                    except Exception:
+                        logger.exception("delivery failed", extra={"connection": member.id})
+                        member.abort()
+                self._account(members, batch)
+        return
+
+    def _members(self, topics: tuple[str, ...]) -> list[Connection]:
+        if len(topics) == 1 and not self.tails:
+            return list(self._topics.get(topics[0], ()))
+        # One that holds several of the topics is in here once.
+        found: dict[Connection, None] = {}
+        for topic in topics:
+            found.update(self._topics.get(topic, {}))
+            found.update(self.tails.get(topic, {}))
+        return list(found)
+
+    def _is_member(self, connection: Connection, topics: tuple[str, ...]) -> bool:
+        return any(
+            connection in self._topics.get(topic, ()) or connection in self.tails.get(topic, ()) for topic in topics
+        )
+
+    def _account(self, members: list[Connection], batch: Batch) -> None:
+        count = len(members) * batch.size
+        self.delivered += count
+        metrics.DELIVERED.inc(count)
+        now = time.time()
+        for encoded in batch.events:
+            metrics.DELIVERY_SECONDS.observe(max(0.0, now - encoded.event.time))
+
+
+def _batches(inbox: list[Event]) -> Iterator[tuple[tuple[str, ...], Batch]]:
+    """Group the events of one turn by topic without changing the order that any topic's subscribers see.
+
+    An event of several topics ties their orders together: what came before it goes out first.
+    """
+    groups: dict[tuple[str, ...], list[Event]] = {}
+    for event in inbox:
+        if len(event.topics) == 1:
+            groups.setdefault(event.topics, []).append(event)
+            continue
+        for topics, events in groups.items():
+            yield from _cut(topics, events)
+        groups.clear()
+        yield event.topics, Batch([EncodedEvent(event)])
+    for topics, events in groups.items():
+        yield from _cut(topics, events)
+
+
+def _cut(topics: tuple[str, ...], events: list[Event]) -> Iterator[tuple[tuple[str, ...], Batch]]:
+    batch: list[EncodedEvent] = []
+    size = 0
+    for event in events:
+        if batch and (len(batch) >= BATCH_EVENTS or size + len(event.data) > JOIN_BYTES):
+            yield topics, Batch(batch)
+            batch, size = [], 0
+        batch.append(EncodedEvent(event))
+        size += len(event.data)
+    yield topics, Batch(batch)

@@ -1,0 +1,208 @@
+"""Placement in one process: what the hub holds is all there is."""
+
+import bisect
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from topics.events import Event
+from topics.exceptions import PlacementUnavailable
+from topics.placement.base import (
+    ConnectionRecord,
+    Drop,
+    LocalNode,
+    Node,
+    NodeStatus,
+    Page,
+    Routed,
+    Stats,
+    TopicRecord,
+    Transport,
+)
+
+
+@dataclass(slots=True)
+class _Topic:
+    connections: set[str] = field(default_factory=set)
+    events: int = 0
+    last_id: str | None = None
+    last_time: float | None = None
+
+
+class MemoryPlacement:
+    """The `Placement` of a gateway of one process."""
+
+    def __init__(self) -> None:
+        self._node: Node | None = None
+        self._local: LocalNode | None = None
+        self._topics: dict[str, _Topic] = {}
+        # Connections get numbers in the order of their coming: a page begins after a number, whatever has
+        # come or gone since.
+        self._numbers = itertools.count(1)
+        self._number_of: dict[str, int] = {}
+        self._by_number: dict[int, str] = {}
+
+    async def start(self, node: Node, local: LocalNode) -> None:
+        """Remember this node; there is no other."""
+        self._node = node
+        self._local = local
+
+    async def attach(self, record: ConnectionRecord, topics: Sequence[str]) -> None:
+        """Add topics to a connection, which may be new."""
+        if record.id not in self._number_of:
+            number = next(self._numbers)
+            self._number_of[record.id] = number
+            self._by_number[number] = record.id
+        for topic in topics:
+            self._topics.setdefault(topic, _Topic()).connections.add(record.id)
+
+    async def detach(self, connection_id: str, topics: Sequence[str], *, gone: bool) -> None:
+        """Take topics from a connection, and the connection itself when it is gone."""
+        for name in topics:
+            topic = self._topics.get(name)
+            if topic is not None:
+                topic.connections.discard(connection_id)
+                if not topic.connections:
+                    del self._topics[name]
+        if gone:
+            number = self._number_of.pop(connection_id, None)
+            if number is not None:
+                del self._by_number[number]
+
+    async def count(self, topics: Iterable[str]) -> dict[str, int]:
+        """Return the number of connections of each topic that exists."""
+        return {name: len(self._topics[name].connections) for name in topics if name in self._topics}
+
+    async def route(self, event: Event) -> Routed:
+        """Hand an event to the hub."""
+        counts: dict[str, int] = {}
+        found: list[set[str]] = []
+        for name in event.topics:
+            topic = self._topics.get(name)
+            if topic is not None:
+                counts[name] = len(topic.connections)
+                found.append(topic.connections)
+                topic.events += 1
+                topic.last_id = event.id
+                topic.last_time = event.time
+        if counts:
+            self._here.deliver(event)
+        # Most events have one topic, whose number is known.
+        subscribers = len(found[0]) if len(found) == 1 else len(set().union(*found))
+        return Routed(subscribers, counts)
+
+    async def report_drop(self, drop: Drop) -> None:
+        """Tell the hub's tails."""
+        self._here.report_drop(drop)
+
+    async def watch(self, topic: str) -> None:
+        """Do nothing: every event passes here."""
+
+    async def unwatch(self, topic: str) -> None:
+        """Do nothing."""
+
+    async def topics(self, *, limit: int, after: str | None = None, q: str = "") -> Page[TopicRecord]:
+        """List topics by name."""
+        names = sorted(name for name in self._topics if q in name)
+        start = 0 if after is None else bisect.bisect_right(names, after)
+        page = names[start : start + limit]
+        return Page(
+            items=[self._topic_record(name) for name in page],
+            next=page[-1] if start + limit < len(names) else None,
+            total=len(names),
+        )
+
+    async def connections(
+        self,
+        *,
+        limit: int,
+        after: str | None = None,
+        topic: str | None = None,
+        node: str | None = None,
+        transport: Transport | None = None,
+    ) -> Page[ConnectionRecord]:
+        """List connections in the order of their coming."""
+        position = 0 if after is None else int(after)
+        total = 0
+        found: list[tuple[int, ConnectionRecord]] = []
+        for number, record in self._matching(topic, node, transport):
+            total += 1
+            if number > position and len(found) <= limit:
+                found.append((number, record))
+        more = len(found) > limit
+        found = found[:limit]
+        return Page(
+            items=[record for _, record in found],
+            next=str(found[-1][0]) if more else None,
+            total=total,
+        )
+
+    async def connection(self, connection_id: str) -> ConnectionRecord | None:
+        """Return one connection."""
+        return self._here.connection(connection_id) if connection_id in self._number_of else None
+
+    async def close_connection(self, connection_id: str) -> bool:
+        """Close a connection."""
+        return connection_id in self._number_of and self._here.close_connection(connection_id)
+
+    async def nodes(self) -> Sequence[NodeStatus]:
+        """Return the one node."""
+        local = self._here
+        assert self._node is not None
+        return [
+            NodeStatus(
+                node=self._node,
+                last_seen=time.time(),
+                connections=len(self._number_of),
+                topics=len(self._topics),
+                draining=local.draining,
+            )
+        ]
+
+    async def stats(self) -> Stats:
+        """Return the one node's totals."""
+        return Stats(connections=len(self._number_of), topics=len(self._topics), **self._here.counters())
+
+    async def check(self) -> None:
+        """Pass: a process that answers can deliver to itself."""
+        _ = self._here
+
+    async def close(self) -> None:
+        """Forget everything."""
+        self._topics.clear()
+        self._number_of.clear()
+        self._by_number.clear()
+
+    @property
+    def _here(self) -> LocalNode:
+        if self._local is None:
+            raise PlacementUnavailable("The placement has not been started.")
+        return self._local
+
+    def _matching(
+        self, topic: str | None, node: str | None, transport: Transport | None
+    ) -> Iterator[tuple[int, ConnectionRecord]]:
+        if topic is None:
+            candidates = iter(self._by_number.items())
+        else:
+            ids = self._topics[topic].connections if topic in self._topics else set()
+            candidates = iter(sorted((self._number_of[connection_id], connection_id) for connection_id in ids))
+        for number, connection_id in candidates:
+            record = self._here.connection(connection_id)
+            if record is None or (node is not None and record.node != node):
+                continue
+            if transport is None or record.transport == transport:
+                yield number, record
+
+    def _topic_record(self, name: str) -> TopicRecord:
+        topic = self._topics[name]
+        assert self._node is not None
+        return TopicRecord(
+            name=name,
+            connections=len(topic.connections),
+            nodes=(self._node.name,),
+            events=topic.events,
+            last_id=topic.last_id,
+            last_time=topic.last_time,
+        )

@@ -1,0 +1,251 @@
+"""The process's one gateway: builds, starts, drains and closes hub and placement."""
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+
+from django.conf import settings as django_settings
+
+from topics import metrics
+from topics.conf import GatewaySettings
+from topics.connection import Connection
+from topics.exceptions import Draining, Refused, TooManyConnections, TooManyFromClient
+from topics.hub import SLICE, Hub
+from topics.outbox import OutboxLimits
+from topics.placement.base import Node, Placement
+from topics.placement.memory import MemoryPlacement
+from topics.version import VERSION
+from topics.wire import websocket
+
+logger = logging.getLogger(__name__)
+
+KEEP_ALIVE_TICKS = 3
+"""Ticks of a quarter heartbeat without a write before a keep-alive: silence is never longer than a heartbeat."""
+
+RATE_SECONDS = 10
+"""Length of the window that rates are taken over."""
+
+_POLL_SECONDS = 0.02
+
+
+class Runtime:
+    """Hub, placement, limits and clock of one process.
+
+    Args:
+        settings: The gateway's.
+        placement: Where connections are reported; memory when not given.
+    """
+
+    def __init__(self, settings: GatewaySettings, placement: Placement | None = None) -> None:
+        self.settings = settings
+        self.node = Node(settings.node_name, settings.node_host, time.time(), VERSION)
+        self.placement: Placement = placement or MemoryPlacement()
+        self.hub = Hub(self.node.name)
+        self.limits = OutboxLimits(settings.outbox_events, settings.outbox_bytes, settings.slow_reader)
+        self._clients: Counter[str] = Counter()
+        self._samples: deque[tuple[float, dict[str, int]]] = deque(maxlen=RATE_SECONDS + 1)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Report this node and start its clock."""
+        await self.placement.start(self.node, self.hub)
+        metrics.TOPICS.set_function(lambda: self.hub.topic_count)
+        metrics.OUTBOX_BYTES.set_function(lambda: sum(each.pending_bytes for each in self.hub.everything()))
+        self._sample()
+        self._tasks = [
+            asyncio.create_task(_every(1.0, self._sample)),
+            asyncio.create_task(_every(self.settings.heartbeat_seconds / (KEEP_ALIVE_TICKS + 1), self._tick)),
+        ]
+
+    def check_room(self, client: str) -> None:
+        """Refuse a connection that this node cannot take.
+
+        Args:
+            client: The client's address; unknown ones share one count.
+
+        Raises:
+            Refused: It cannot.
+        """
+        try:
+            if self.hub.draining:
+                raise Draining("This node is shutting down; connect again.", retry_after=1)
+            if 0 < self.settings.max_connections <= len(self.hub.connections):
+                raise TooManyConnections("This node is full; connect again later.", retry_after=5)
+            if 0 < self.settings.max_connections_per_client <= self._clients[client]:
+                raise TooManyFromClient(
+                    "Your address holds as many connections as it may; close one first.", retry_after=5
+                )
+        except Refused as refusal:
+            metrics.REFUSED.labels(refusal.slug).inc()
+            raise
+
+    async def attach(self, connection: Connection) -> None:
+        """Take a connection: on return every node sees it, and events for it wait until it is opened.
+
+        Raises:
+            Refused: There is no room.
+            PlacementUnavailable: Nobody would see it.
+        """
+        self.check_room(connection.client)
+        topics = tuple(connection.topics)
+        self._clients[connection.client] += 1
+        metrics.CONNECTIONS.labels(connection.transport).inc()
+        self.hub.add(connection, topics)
+        try:
+            await self.placement.attach(connection.record(self.node.name), topics)
+        except BaseException:
+            await self.detach(connection)
+            raise
+
+    async def subscribe(self, connection: Connection, topics: Iterable[str]) -> None:
+        """Add topics to an attached connection."""
+        new = [topic for topic in topics if topic not in connection.topics]
+        self.hub.add(connection, new)
+        try:
+            await self.placement.attach(connection.record(self.node.name), new)
+        except BaseException:
+            self.hub.remove(connection, new)
+            raise
+
+    async def unsubscribe(self, connection: Connection, topics: Iterable[str]) -> None:
+        """Take topics from an attached connection."""
+        held = [topic for topic in topics if topic in connection.topics]
+        self.hub.remove(connection, held)
+        await self.placement.detach(connection.id, held, gone=False)
+
+    async def detach(self, connection: Connection) -> None:
+        """Forget a connection that has ended; does nothing the second time."""
+        if connection.id not in self.hub.connections:
+            return
+        topics = tuple(connection.topics)
+        self.hub.forget(connection)
+        metrics.CONNECTIONS.labels(connection.transport).dec()
+        self._clients[connection.client] -= 1
+        if not self._clients[connection.client]:
+            del self._clients[connection.client]
+        await self.placement.detach(connection.id, topics, gone=True)
+
+    async def attach_tail(self, topic: str, tail: Connection) -> None:
+        """Let an administrator see a topic.
+
+        Raises:
+            Draining: The node is shutting down.
+        """
+        if self.hub.draining:
+            raise Draining("This node is shutting down; connect again.", retry_after=1)
+        await self.placement.watch(topic)
+        metrics.TAILS.inc()
+        self.hub.add_tail(topic, tail)
+
+    async def detach_tail(self, topic: str, tail: Connection) -> None:
+        """Undo `attach_tail`."""
+        self.hub.remove_tail(topic, tail)
+        metrics.TAILS.dec()
+        await self.placement.unwatch(topic)
+
+    def slow_reader_closed(self, connection: Connection) -> None:
+        """Record that a connection was closed for its slowness."""
+        metrics.SLOW_DISCONNECTS.inc()
+        logger.warning("slow reader closed", extra={"connection": connection.id, "client": connection.client})
+
+    def rates(self) -> dict[str, float]:
+        """Return `published`, `delivered`, `dropped` and `gaps` per second, over the last seconds."""
+        now, counters = time.monotonic(), dict(self.hub.counters())
+        then, before = self._samples[0] if self._samples else (now, counters)
+        elapsed = now - then
+        return {name: (counters[name] - before[name]) / elapsed if elapsed > 0 else 0.0 for name in counters}
+
+    async def drain(self) -> None:
+        """Refuse new connections, tell each one to come back elsewhere, and wait until they are gone.
+
+        Returns after `GATEWAY_DRAIN_SECONDS` at the latest; what is left then is cut.
+        """
+        self.hub.draining = True
+        connections = self.hub.everything()
+        logger.info("draining", extra={"connections": len(connections)})
+        for position, connection in enumerate(connections):
+            connection.close("shutdown", code=websocket.CLOSE_RESTART, retry_ms=self._come_back())
+            if position % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
+        deadline = time.monotonic() + self.settings.drain_seconds
+        while self.hub.everything() and time.monotonic() < deadline:
+            await asyncio.sleep(_POLL_SECONDS)
+        left = self.hub.everything()
+        for connection in left:
+            connection.abort()
+        logger.info("drained", extra={"cut": len(left)})
+
+    async def close(self) -> None:
+        """Stop the clock and leave placement."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self.placement.close()
+
+    def _come_back(self) -> int:
+        # All clients of a node lose it at once: spread their return over the reconnect time, half to one and a half.
+        return round(self.settings.retry_ms * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
+
+    def _sample(self) -> None:
+        self._samples.append((time.monotonic(), dict(self.hub.counters())))
+
+    def _tick(self) -> None:
+        for connection in self.hub.everything():
+            connection.tick(KEEP_ALIVE_TICKS)
+
+
+async def _every(seconds: float, action: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + seconds
+        await asyncio.sleep(seconds)
+        metrics.LOOP_LAG_SECONDS.set(max(0.0, loop.time() - due))
+        try:
+            action()
+        except Exception:
+            logger.exception("clock tick failed")
+
+
+_starting: asyncio.Task[Runtime] | None = None
+
+
+async def running() -> Runtime:
+    """Return the process's runtime, started by the first caller.
+
+    Servers without ASGI's lifespan (Daphne) have no other moment for it.
+
+    Raises:
+        PlacementUnavailable: The placement store cannot be reached; the next caller tries again.
+    """
+    global _starting  # noqa: PLW0603 - one runtime a process is what this module is for
+    if _starting is None:
+        _starting = asyncio.create_task(_start())
+    starting = _starting
+    if not starting.done():
+        # Shielded: the first caller may leave, the others still wait for it.
+        await asyncio.wait([starting])
+    if starting.exception() is not None and _starting is starting:
+        _starting = None
+    return starting.result()
+
+
+async def _start() -> Runtime:
+    runtime = Runtime(django_settings.GATEWAY)
+    await runtime.start()
+    logger.info("gateway started", extra={"node": runtime.node.name})
+    return runtime
+
+
+async def shut_down() -> None:
+    """Drain and close the process's runtime, if it was ever started."""
+    global _starting  # noqa: PLW0603
+    if _starting is None:
+        return
+    runtime = await running()
+    await runtime.drain()
+    await runtime.close()
+    _starting = None
