@@ -4,11 +4,11 @@ A tail is no connection: it is in no placement, so it never makes a topic exist.
 """
 
 from channels.exceptions import StopConsumer
-from django.conf import settings as django_settings
 
 from publishing.keys import Keys
+from topics.asgi import Message
 from topics.connection import Connection
-from topics.consumers.base import Message, StreamConsumer
+from topics.consumers.base import StreamConsumer
 from topics.consumers.stream import SSE_HEADERS, open_stream, response_writer
 from topics.consumers.subscription import header, read_query
 from topics.cors import Cors
@@ -24,26 +24,34 @@ ALLOW = "GET, HEAD, OPTIONS"
 
 
 class TailConsumer(StreamConsumer):
-    """One tail."""
+    """One tail.
+
+    Args:
+        keys: Who may see it.
+        cors: Which pages may.
+    """
 
     _runtime: Runtime
     _tail: Connection | None = None
     _topic = ""
 
+    def __init__(self, keys: Keys, cors: Cors) -> None:
+        super().__init__()
+        self._keys = keys
+        self._cors = cors
+
     async def begin(self) -> None:
         """Answer the request; the stream then stays open until the administrator leaves."""
-        settings = django_settings.GATEWAY
-        cors = Cors(settings.admin_cors_origins, methods=ALLOW, headers="authorization, x-api-key")
         origin = header(self.scope, b"origin")
-        headers = cors.response(origin)
+        headers = self._cors.response(origin)
         method = self.scope["method"]
         if method == "OPTIONS":
-            await respond(self.base_send, 204, [(b"allow", ALLOW.encode()), *cors.preflight(origin)])
+            await respond(self.base_send, 204, [(b"allow", ALLOW.encode()), *self._cors.preflight(origin)])
             raise StopConsumer
         if method not in ("GET", "HEAD"):
             await refuse(self.base_send, method_not_allowed(method, ALLOW), headers)
             raise StopConsumer
-        if not Keys(settings.api_keys).allows(header(self.scope, b"authorization"), header(self.scope, b"x-api-key")):
+        if not self._keys.allows(header(self.scope, b"authorization"), header(self.scope, b"x-api-key")):
             await refuse(self.base_send, unauthorized(), headers)
             raise StopConsumer
         try:
@@ -55,7 +63,6 @@ class TailConsumer(StreamConsumer):
             tail = Connection(
                 response_writer(self.scope, self.base_send),
                 Format.SSE_TAIL,
-                transport="sse",
                 topics=(self._topic,),
                 limits=self._runtime.limits,
                 client="",
@@ -69,7 +76,7 @@ class TailConsumer(StreamConsumer):
             raise StopConsumer from error
         self._tail = tail
         opened = {"topic": self._topic, "node": self._runtime.node.name}
-        first = sse.encode_control("gateway.open", opened, retry=settings.retry_ms)
+        first = sse.encode_control("gateway.open", opened, retry=self._runtime.settings.retry_ms)
         await open_stream(self.base_send, tail, headers, first)
 
     async def http_disconnect(self, message: Message) -> None:

@@ -5,7 +5,7 @@ import sys
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
 
-from typing import Any
+from typing import cast
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
@@ -16,12 +16,14 @@ if settings.GATEWAY_PROBLEMS:
 
 _django = get_asgi_application()
 
+
 from dashboard.tail import TailConsumer
 from gateway_project.front import Front
 from publishing.endpoint import PUBLISH_HEADERS, PublishEndpoint
 from publishing.keys import Keys
+from topics.asgi import Application, Receive, Scope, Send
 from topics.conf import GatewaySettings
-from topics.consumers.sse import SseConsumer
+from topics.consumers.sse import ALLOW, REQUEST_HEADERS, SseConsumer
 from topics.consumers.websocket import WebSocketConsumer
 from topics.cors import Cors
 from topics.problems import Problem
@@ -36,6 +38,7 @@ _admin_cors = Cors(
     headers=PUBLISH_HEADERS,
     expose="x-sse-dropped, retry-after",
 )
+_subscriber_cors = Cors(_gateway.cors_origins, methods=ALLOW, headers=REQUEST_HEADERS)
 
 _HTTP = {
     "/publish": PublishEndpoint(
@@ -45,12 +48,12 @@ _HTTP = {
         max_event_bytes=_gateway.max_event_bytes,
         body_seconds=_gateway.body_timeout_seconds,
     ),
-    "/sse": SseConsumer.as_asgi(),
-    "/api/v1/tail": TailConsumer.as_asgi(),
+    "/sse": SseConsumer.as_asgi(cors=_subscriber_cors),
+    "/api/v1/tail": TailConsumer.as_asgi(keys=_keys, cors=_admin_cors),
 }
-_WEBSOCKET = {"/ws": WebSocketConsumer.as_asgi()}
+_WEBSOCKET = {"/ws": WebSocketConsumer.as_asgi(cors=_subscriber_cors)}
 _front = Front(
-    _django,
+    cast(Application, _django),
     keys=_keys,
     cors=_admin_cors,
     max_body_bytes=_gateway.max_body_bytes,
@@ -58,7 +61,7 @@ _front = Front(
 )
 
 
-async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Hand a connection to what its path names."""
     if scope["type"] == "http":
         await _HTTP.get(scope["path"], _front)(scope, receive, send)
@@ -73,7 +76,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         raise NotImplementedError(f"The gateway does not speak {scope['type']}.")
 
 
-async def _no_websocket_here(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def _no_websocket_here(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     problem = Problem(404, "not-found", "There is no WebSocket here; connect to /ws.")
     await deny(scope, send, problem)

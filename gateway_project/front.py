@@ -1,19 +1,13 @@
 """What stands before Django: the key, the body's limits and CORS, decided on headers before Django reads a byte."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 from publishing.admission import too_large
 from publishing.body import BodyRefused, ClientGone, read_body
 from publishing.keys import Keys
+from topics.asgi import Application, Message, Receive, Scope, Send
 from topics.consumers.subscription import header
 from topics.cors import Cors
 from topics.problems import unauthorized
-from topics.responses import Send, refuse, respond
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from topics.responses import refuse, respond
 
 API_PREFIX = "/api/"
 PUBLIC = frozenset({"/api/docs", "/api/v1/openapi.json"})
@@ -54,7 +48,7 @@ class Front:
             return
         cors = self._cors.response(origin)
 
-        async def send_with_cors(message: Any) -> None:
+        async def send_with_cors(message: Message) -> None:
             if cors and message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", ()), *cors]}
             await send(message)
@@ -86,7 +80,7 @@ class _Replay:
         self._body: bytes | None = body
         self._receive = receive
 
-    async def __call__(self) -> dict[str, Any]:
+    async def __call__(self) -> Message:
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}

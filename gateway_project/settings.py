@@ -36,7 +36,6 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 # Serves the apps' own files as they are: nothing to collect before a first run.
 WHITENOISE_USE_FINDERS = True
 

@@ -1,7 +1,7 @@
 """The decision on a publish, taken on its headers alone (contract §3). Pure: the one look-up is the caller's.
 
-The order is method, key, headers, declared size; the caller adds placement. Nothing here reads a body, so a publish that
-will not be delivered costs nothing but its headers.
+The order is method, key, headers, declared size; the caller adds placement. Nothing here reads a body, so a publish
+that will not be delivered costs nothing but its headers.
 """
 
 from collections.abc import Sequence

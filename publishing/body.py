@@ -1,9 +1,8 @@
 """Reading a request's body, bounded in size and time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 
+from topics.asgi import Receive
 from topics.exceptions import GatewayError
 from topics.problems import Problem
 
@@ -24,9 +23,7 @@ class ClientGone(GatewayError):
     """The client left before its body was complete; there is nobody to answer."""
 
 
-async def read_body(
-    receive: Callable[[], Awaitable[dict[str, Any]]], *, limit: int, seconds: float
-) -> bytes:
+async def read_body(receive: Receive, *, limit: int, seconds: float) -> bytes:
     """Read a whole body.
 
     Args:
@@ -49,9 +46,7 @@ async def read_body(
                 chunk = message.get("body", b"")
                 size += len(chunk)
                 if size > limit:
-                    raise BodyRefused(
-                        Problem(413, "too-large", f"The body is over {limit} bytes; send a smaller one.")
-                    )
+                    raise BodyRefused(Problem(413, "too-large", f"The body is over {limit} bytes; send a smaller one."))
                 chunks.append(chunk)
                 if not message.get("more_body", False):
                     return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -1,21 +1,20 @@
-"""`POST /publish`: the raw body is the event's data. Plain ASGI: no framework stands between the headers and the answer."""
+"""`POST /publish`: the raw body is the event's data. Plain ASGI: no framework between the headers and the answer."""
 
 import json
 import time
-from typing import Any
 
 from publishing.admission import ALLOW, Admitted, admit
 from publishing.body import BodyRefused, ClientGone, read_body
 from publishing.keys import Keys
 from publishing.service import drop, publish
 from topics import metrics
-from topics.consumers.base import Receive
+from topics.asgi import Receive, Scope, Send
 from topics.consumers.subscription import header
 from topics.cors import Cors, Headers
 from topics.events import Event
 from topics.exceptions import PlacementUnavailable
 from topics.problems import Problem, from_exception
-from topics.responses import Send, refuse, respond
+from topics.responses import refuse, respond
 from topics.runtime import Runtime, running
 
 PUBLISH_HEADERS = "authorization, x-api-key, content-type, x-sse-topic, x-sse-id, x-sse-event, x-sse-retry"
@@ -34,16 +33,14 @@ class PublishEndpoint:
         body_seconds: Longest time that a body may take.
     """
 
-    def __init__(
-        self, *, keys: Keys, cors: Cors, max_topics: int, max_event_bytes: int, body_seconds: float
-    ) -> None:
+    def __init__(self, *, keys: Keys, cors: Cors, max_topics: int, max_event_bytes: int, body_seconds: float) -> None:
         self._keys = keys
         self._cors = cors
         self._max_topics = max_topics
         self._max_event_bytes = max_event_bytes
         self._body_seconds = body_seconds
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         begun = time.perf_counter()
         origin = header(scope, b"origin")
@@ -98,6 +95,4 @@ class PublishEndpoint:
         routed = await publish(runtime, event)
         if not routed.subscribers:
             return None
-        return json.dumps(
-            {"id": event.id, "subscribers": routed.subscribers, "topics": routed.topics}
-        ).encode()
+        return json.dumps({"id": event.id, "subscribers": routed.subscribers, "topics": routed.topics}).encode()

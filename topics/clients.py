@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 from topics.conf import Network
 
 
-def client_address(
-    peer: str | None, forwarded_for: Iterable[bytes], trusted_proxies: Sequence[Network]
-) -> str:
+def client_address(peer: str | None, forwarded_for: Iterable[bytes], trusted_proxies: Sequence[Network]) -> str:
     """Return the address that a connection is counted under.
 
     `x-forwarded-for` is read from the right, as each proxy appends who it heard from: everything left of the first

@@ -59,12 +59,12 @@ class GatewaySettings(BaseModel):
     outbox_bytes: int = Field(
         default=1_048_576,
         ge=1024,
-        description="Bytes that may wait for one connection, what the server process buffers for its socket counted in.",
+        description="Bytes that may wait for one connection, what the server buffers for its socket counted in.",
     )
     slow_reader: Literal["disconnect", "drop-oldest"] = Field(
         default="disconnect",
-        description="What happens to a connection past its outbox limits: it is closed, or its oldest events are dropped "
-        "and it is told with `gateway.gap`.",
+        description="What happens to a connection past its outbox limits: it is closed, or its oldest events are "
+        "dropped and it is told with `gateway.gap`.",
     )
     heartbeat_seconds: float = Field(
         default=15, ge=0.1, le=3600, description="Seconds of silence after which a connection gets a keep-alive."
@@ -84,7 +84,7 @@ class GatewaySettings(BaseModel):
     )
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_split)] = Field(
         default=(),
-        description="Addresses or networks (CIDR) of the proxies whose `x-forwarded-for` is believed, separated by commas.",
+        description="Addresses or networks (CIDR) of proxies whose `x-forwarded-for` is believed, separated by commas.",
     )
     metrics_public: bool = Field(default=False, description="Whether `/metrics` answers without a key.")
     node_name: str = Field(

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 
-from topics.encoding import JOINABLE, EncodedEvent, Format, frame
+from topics.encoding import JOINABLE, WEBSOCKET_FORMATS, EncodedEvent, Encoding, Format, frame
 from topics.outbox import Outbox, OutboxLimits
 from topics.placement.base import ConnectionRecord, Transport
 from topics.wire import sse, websocket
@@ -30,13 +30,13 @@ class Batch:
     def __init__(self, events: list[EncodedEvent]) -> None:
         self.events = events
         self.size = len(events)
-        self._joined: dict[object, bytes] = {}
+        self._joined: dict[Encoding, bytes] = {}
 
-    def joined(self, encoding: tuple[Format, object]) -> bytes:
+    def joined(self, encoding: Encoding) -> bytes:
         """Return all frames of one encoding, one behind the other."""
         data = self._joined.get(encoding)
         if data is None:
-            data = b"".join([event.frame(encoding) for event in self.events])  # type: ignore[arg-type]
+            data = b"".join([event.frame(encoding) for event in self.events])
             self._joined[encoding] = data
         return data
 
@@ -47,7 +47,6 @@ class Connection:
     Args:
         writer: The way out.
         form: What this client sees of an event.
-        transport: For the lists.
         topics: What it asks for at first.
         limits: Of its outbox.
         client: The client's address, empty when unknown.
@@ -60,6 +59,7 @@ class Connection:
         "_closing",
         "_encoding",
         "_joinable",
+        "_on_gap",
         "_on_slow",
         "_outbox",
         "_quiet_ticks",
@@ -77,7 +77,6 @@ class Connection:
         writer: Writer,
         form: Format,
         *,
-        transport: Transport,
         topics: Iterable[str],
         limits: OutboxLimits,
         client: str,
@@ -87,15 +86,17 @@ class Connection:
     ) -> None:
         self.id = secrets.token_urlsafe(16)
         self.topics: dict[str, None] = dict.fromkeys(topics)
-        self.transport: Transport = transport
+        self.transport: Transport = "websocket" if form in WEBSOCKET_FORMATS else "sse"
         self.client = client
         self.user_agent = user_agent[:MAX_USER_AGENT]
         self.since = time.time()
         self.sent = 0
+        """Events taken for it, less those dropped; some of them may still wait."""
         self._encoding = (form, writer.framing)
         self._joinable = writer.framing in JOINABLE
         self._closing = False
         self._quiet_ticks = 0
+        self._on_gap = on_gap
         self._on_slow = on_slow
         self._outbox = Outbox(
             writer,
@@ -103,7 +104,7 @@ class Connection:
             joinable=self._joinable,
             gap_frame=self._gap_frame,
             on_overflow=self._overflowed,
-            on_gap=on_gap,
+            on_gap=self._dropped,
         )
 
     def record(self, node: str) -> ConnectionRecord:
@@ -116,7 +117,7 @@ class Connection:
             client=self.client,
             user_agent=self.user_agent,
             since=self.since,
-            sent=self.sent,
+            sent=self.sent - self._outbox.pending,
             pending=self._outbox.pending,
             pending_bytes=self._outbox.pending_bytes,
         )
@@ -210,6 +211,10 @@ class Connection:
         self._closing = True
         self._outbox.discard()
 
+    def _dropped(self, events: int) -> None:
+        self.sent -= events
+        self._on_gap(events)
+
     def _overflowed(self) -> None:
         self._closing = True
         self._on_slow(self)
@@ -223,6 +228,8 @@ def gap_payload(transport: Transport, topic: str, missed: int | None, reason: st
     """Encode `gateway.gap` for a transport.
 
     Args:
+        transport: Decides the form.
+        topic: Whose events were missed.
         missed: Number of events, None when it is not known.
         reason: Why.
     """

@@ -18,9 +18,7 @@ class Cors:
         expose: Response headers that a page may read.
     """
 
-    def __init__(
-        self, origins: Sequence[str], *, methods: str, headers: str, expose: str = ""
-    ) -> None:
+    def __init__(self, origins: Sequence[str], *, methods: str, headers: str, expose: str = "") -> None:
         self._every = "*" in origins
         self._origins = frozenset(origins)
         self._preflight: Headers = [

@@ -42,6 +42,9 @@ _FRAME: dict[Framing, Callable[[bytes], bytes]] = {
     Framing.MESSAGE: bytes,
 }
 
+WEBSOCKET_FORMATS = frozenset({Format.WEBSOCKET_JSON, Format.WEBSOCKET_RAW})
+"""Formats that travel over WebSocket; the others are SSE."""
+
 JOINABLE = frozenset({Framing.CHUNKED, Framing.IDENTITY, Framing.WEBSOCKET})
 """Framings whose frames stay themselves when written one behind the other."""
 

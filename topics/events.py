@@ -104,7 +104,7 @@ def check_event_type(value: str, *, where: str) -> str | None:
     if not _NAME.fullmatch(value):
         raise InvalidEventType(f"{where} holds {_describe(value)}; an event type is {_NAME_RULE}.")
     if value.startswith(RESERVED_PREFIX):
-        raise InvalidEventType(f"{where} begins with {RESERVED_PREFIX!r}, which is the gateway's own; choose another name.")
+        raise InvalidEventType(f"{where} begins with {RESERVED_PREFIX!r}, which is the gateway's; choose another.")
     return None if value == DEFAULT_EVENT_TYPE else value
 
 
@@ -114,7 +114,8 @@ def check_retry(value: str, *, where: str) -> int:
     Raises:
         InvalidRetry: It is not a whole number from 0 to 86,400,000.
     """
-    if not (value.isascii() and value.isdigit() and len(value) <= len(str(MAX_RETRY_MS)) and int(value) <= MAX_RETRY_MS):
+    digits = value.isascii() and value.isdigit() and len(value) <= len(str(MAX_RETRY_MS))
+    if not digits or int(value) > MAX_RETRY_MS:
         raise InvalidRetry(f"{where} must be whole milliseconds from 0 to {MAX_RETRY_MS}.")
     return int(value)
 
@@ -126,4 +127,4 @@ def _describe(name: str) -> str:
     if len(name) > MAX_NAME_LENGTH:
         return f"an item of {len(name)} characters"
     bad = next(character for character in name if not _NAME.fullmatch(character))
-    return f"the character {ascii(bad)}"
+    return f"the character {bad!a}"

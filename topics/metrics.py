@@ -12,9 +12,7 @@ GCCollector(registry=REGISTRY)
 
 _LATENCIES = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
-CONNECTIONS = Gauge(
-    "gateway_connections", "Connections that this node holds.", ["transport"], registry=REGISTRY
-)
+CONNECTIONS = Gauge("gateway_connections", "Connections that this node holds.", ["transport"], registry=REGISTRY)
 TOPICS = Gauge("gateway_topics", "Topics with a connection on this node.", registry=REGISTRY)
 TAILS = Gauge("gateway_tails", "Administrators' tails that this node serves.", registry=REGISTRY)
 OUTBOX_BYTES = Gauge(
@@ -26,9 +24,7 @@ PUBLISHED = Counter("gateway_published", "Events that this node accepted and rou
 DELIVERED = Counter("gateway_delivered", "Events handed to connections of this node.", registry=REGISTRY)
 DROPPED = Counter("gateway_dropped", "Publishes dropped, their topics having no connection.", registry=REGISTRY)
 GAPS = Counter("gateway_gaps", "Events that connections were told they missed.", ["reason"], registry=REGISTRY)
-REFUSED = Counter(
-    "gateway_refused_connections", "Connections refused, by problem type.", ["reason"], registry=REGISTRY
-)
+REFUSED = Counter("gateway_refused_connections", "Connections refused, by problem type.", ["reason"], registry=REGISTRY)
 SLOW_DISCONNECTS = Counter(
     "gateway_slow_disconnects", "Connections closed because they read too slowly.", registry=REGISTRY
 )

@@ -45,6 +45,7 @@ class Outbox:
     """
 
     __slots__ = (
+        "_events",
         "_finish",
         "_gap_frame",
         "_gaps",
@@ -78,6 +79,7 @@ class Outbox:
         self._on_gap = on_gap
         self._queue: deque[tuple[bytes, tuple[str, ...]]] = deque()
         self._queued_bytes = 0
+        self._events = 0
         self._gaps: dict[str, int] = {}
         self._finish: Callable[[], None] | None = None
         writer.on_drain = self._drained
@@ -85,7 +87,7 @@ class Outbox:
     @property
     def pending(self) -> int:
         """Events that wait here."""
-        return len(self._queue)
+        return self._events
 
     @property
     def pending_bytes(self) -> int:
@@ -108,8 +110,8 @@ class Outbox:
 
         Args:
             frame: Ready for the writer.
-            topics: This connection's topics that the event belongs to: what a gap would name. Empty for the gateway's own
-                events, which are never dropped.
+            topics: This connection's topics that the event belongs to: what a gap would name. Empty for the gateway's
+                own events, which are never dropped.
         """
         if self._finish is not None:
             return
@@ -118,6 +120,7 @@ class Outbox:
             return
         self._queue.append((frame, topics))
         self._queued_bytes += len(frame)
+        self._events += bool(topics)
         if len(self._queue) > self._limits.events or self.pending_bytes > self._limits.bytes:
             self._overflow()
 
@@ -132,6 +135,7 @@ class Outbox:
         self.clear = False
         self._queue.clear()
         self._queued_bytes = 0
+        self._events = 0
         self._gaps.clear()
         self.writer.on_drain = None
 
@@ -142,14 +146,13 @@ class Outbox:
             return
         dropped = 0
         kept: list[tuple[bytes, tuple[str, ...]]] = []
-        while self._queue and (
-            len(self._queue) > self._limits.events or self.pending_bytes > self._limits.bytes
-        ):
+        while self._queue and (len(self._queue) > self._limits.events or self.pending_bytes > self._limits.bytes):
             frame, topics = self._queue.popleft()
             if not topics:
                 kept.append((frame, topics))
                 continue
             self._queued_bytes -= len(frame)
+            self._events -= 1
             dropped += 1
             for topic in topics:
                 self._gaps[topic] = self._gaps.get(topic, 0) + 1
@@ -170,12 +173,15 @@ class Outbox:
         self._end_if_empty()
 
     def _next(self) -> bytes:
-        frame, _ = self._queue.popleft()
+        frame, topics = self._queue.popleft()
+        self._events -= bool(topics)
         if self._joinable and self._queue and len(frame) < JOIN_BYTES:
             frames, size = [frame], len(frame)
             while self._queue and size + len(self._queue[0][0]) <= JOIN_BYTES:
-                frames.append(self._queue.popleft()[0])
-                size += len(frames[-1])
+                frame, topics = self._queue.popleft()
+                self._events -= bool(topics)
+                frames.append(frame)
+                size += len(frame)
             frame = b"".join(frames)
         self._queued_bytes -= len(frame)
         return frame

@@ -105,9 +105,7 @@ def method_not_allowed(method: str, allow: str) -> Problem:
     """
     # A method is a token of any length: repeat only what a person would have typed.
     name = method if method.isascii() and method.isalpha() and len(method) <= 16 else "This method"
-    return Problem(
-        405, "method-not-allowed", f"{name} is not allowed here; use {allow}.", (("allow", allow),)
-    )
+    return Problem(405, "method-not-allowed", f"{name} is not allowed here; use {allow}.", (("allow", allow),))
 
 
 def from_exception(error: InvalidInput | Refused | PlacementUnavailable) -> Problem:

@@ -1,14 +1,13 @@
 """Whole responses over plain ASGI."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from topics.asgi import Scope, Send
 from topics.problems import Problem
 
 WEBSOCKET_DENIAL = "websocket.http.response"
 """ASGI's extension for answering a WebSocket handshake with an HTTP response."""
 
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -29,7 +28,7 @@ async def refuse(send: Send, problem: Problem, headers: Headers = ()) -> None:
     await respond(send, problem.status, [*problem.asgi_headers(), *headers], problem.body())
 
 
-async def deny(scope: Mapping[str, Any], send: Send, problem: Problem) -> None:
+async def deny(scope: Scope, send: Send, problem: Problem) -> None:
     """Answer a WebSocket handshake with a problem, where the server can."""
     if WEBSOCKET_DENIAL in (scope.get("extensions") or {}):
         headers = problem.asgi_headers()

@@ -171,7 +171,7 @@ class Runtime:
             if position % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
         deadline = time.monotonic() + self.settings.drain_seconds
-        while self.hub.everything() and time.monotonic() < deadline:
+        while self.hub.everything() and time.monotonic() < deadline:  # noqa: ASYNC110 - a shutdown may poll
             await asyncio.sleep(_POLL_SECONDS)
         left = self.hub.everything()
         for connection in left:

@@ -9,14 +9,14 @@ accepted. `SendWriter` keeps the same promises over plain `send`, more slowly.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from enum import Enum
-from typing import Any, Protocol
+from typing import Protocol
+
+from topics.asgi import Message, Send
 
 EXTENSION = "gateway.writer"
 """The scope extension's name."""
-
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Framing(Enum):
@@ -86,7 +86,7 @@ class SendWriter:
         self.framing = framing
         self.on_drain: Callable[[], None] | None = None
         self._send = send
-        self._queue: deque[tuple[MutableMapping[str, Any], int]] = deque()
+        self._queue: deque[tuple[Message, int]] = deque()
         self._pending = 0
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -121,7 +121,7 @@ class SendWriter:
         self._pending = 0
         self.close(1011)
 
-    def _put(self, message: MutableMapping[str, Any], size: int) -> None:
+    def _put(self, message: Message, size: int) -> None:
         if self._closed:
             return
         self._queue.append((message, size))

@@ -2,8 +2,9 @@
 
 from channels.exceptions import StopConsumer
 
+from topics.asgi import Message
 from topics.connection import Connection
-from topics.consumers.base import Message, StreamConsumer
+from topics.consumers.base import StreamConsumer
 from topics.consumers.stream import SSE_HEADERS, open_stream, response_writer
 from topics.consumers.subscription import header, read_subscription
 from topics.cors import Cors
@@ -15,14 +16,22 @@ from topics.runtime import Runtime, running
 from topics.wire import sse
 
 ALLOW = "GET, HEAD, OPTIONS"
-_REQUEST_HEADERS = "x-sse-topic, last-event-id, cache-control"
+REQUEST_HEADERS = "x-sse-topic, last-event-id, cache-control"
 
 
 class SseConsumer(StreamConsumer):
-    """One SSE connection."""
+    """One SSE connection.
+
+    Args:
+        cors: Which pages may subscribe.
+    """
 
     _connection: Connection | None = None
     _runtime: Runtime
+
+    def __init__(self, cors: Cors) -> None:
+        super().__init__()
+        self._cors = cors
 
     async def begin(self) -> None:
         """Answer the request; a stream then stays open until the client leaves or is closed."""
@@ -32,13 +41,12 @@ class SseConsumer(StreamConsumer):
             await refuse(self.base_send, from_exception(error))
             raise StopConsumer from error
         settings = self._runtime.settings
-        cors = Cors(settings.cors_origins, methods=ALLOW, headers=_REQUEST_HEADERS)
         origin = header(self.scope, b"origin")
-        headers = cors.response(origin)
+        headers = self._cors.response(origin)
         method = self.scope["method"]
         if method == "OPTIONS":
             allow = (b"allow", ALLOW.encode())
-            await respond(self.base_send, 204, [allow, *cors.preflight(origin)])
+            await respond(self.base_send, 204, [allow, *self._cors.preflight(origin)])
             raise StopConsumer
         if method not in ("GET", "HEAD"):
             await refuse(self.base_send, method_not_allowed(method, ALLOW), headers)
@@ -52,7 +60,6 @@ class SseConsumer(StreamConsumer):
             connection = Connection(
                 response_writer(self.scope, self.base_send),
                 Format.SSE_JSON if subscription.form == "json" else Format.SSE,
-                transport="sse",
                 topics=subscription.topics,
                 limits=self._runtime.limits,
                 client=subscription.client,

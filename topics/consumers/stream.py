@@ -1,7 +1,7 @@
 """An SSE response under way: the part that subscribers and tails share."""
 
+from topics.asgi import Scope, Send
 from topics.connection import Connection
-from topics.consumers.base import Send
 from topics.cors import Headers
 from topics.writer import EXTENSION, Framing, SendWriter, Writer
 
@@ -13,10 +13,11 @@ SSE_HEADERS: Headers = [
 ]
 
 
-def response_writer(scope: dict[str, object], send: Send) -> Writer:
+def response_writer(scope: Scope, send: Send) -> Writer:
     """Return the server's writer for a response, or the stand-in over `send`."""
-    extension = (scope.get("extensions") or {}).get(EXTENSION)  # type: ignore[attr-defined]
-    return extension["writer"] if extension else SendWriter(send, Framing.IDENTITY)
+    extension = (scope.get("extensions") or {}).get(EXTENSION)
+    writer: Writer = extension["writer"] if extension else SendWriter(send, Framing.IDENTITY)
+    return writer
 
 
 async def open_stream(send: Send, connection: Connection, headers: Headers, first: bytes) -> None:

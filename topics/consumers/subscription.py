@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qsl
 
+from topics.asgi import Scope
 from topics.clients import client_address
 from topics.conf import GatewaySettings
 from topics.events import parse_topics
 from topics.exceptions import InvalidInput, InvalidTopic
-
-Scope = dict[str, Any]
 
 
 class InvalidQuery(InvalidInput):

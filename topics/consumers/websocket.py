@@ -4,8 +4,9 @@ from typing import NoReturn
 
 from channels.exceptions import StopConsumer
 
+from topics.asgi import Message
 from topics.connection import Connection
-from topics.consumers.base import Message, StreamConsumer
+from topics.consumers.base import StreamConsumer
 from topics.consumers.subscription import header, read_subscription
 from topics.cors import Cors
 from topics.encoding import Format
@@ -24,29 +25,33 @@ from topics.writer import EXTENSION, Framing, SendWriter, Writer
 
 
 class WebSocketConsumer(StreamConsumer):
-    """One WebSocket connection."""
+    """One WebSocket connection.
+
+    Args:
+        cors: Which pages may subscribe.
+    """
 
     _connection: Connection | None = None
     _runtime: Runtime
     _bad_messages = 0
+
+    def __init__(self, cors: Cors) -> None:
+        super().__init__()
+        self._cors = cors
 
     async def websocket_connect(self, message: Message) -> None:
         """Accept the handshake, or answer it with a problem."""
         try:
             self._runtime = await running()
             settings = self._runtime.settings
-            origin = header(self.scope, b"origin")
             # A browser asks nobody before it opens a WebSocket to another origin (RFC 6455 §10.2): check here.
-            if not Cors(settings.cors_origins, methods="GET", headers="").allows(origin):
-                await self._deny(
-                    Problem(403, "origin-not-allowed", "Pages of this origin may not subscribe here.")
-                )
+            if not self._cors.allows(header(self.scope, b"origin")):
+                await self._deny(Problem(403, "origin-not-allowed", "Pages of this origin may not subscribe here."))
             subscription = read_subscription(self.scope, settings, formats=("json", "raw"))
             self._runtime.check_room(subscription.client)
             connection = Connection(
                 self._writer(),
                 Format.WEBSOCKET_RAW if subscription.form == "raw" else Format.WEBSOCKET_JSON,
-                transport="websocket",
                 topics=subscription.topics,
                 limits=self._runtime.limits,
                 client=subscription.client,

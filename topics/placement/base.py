@@ -4,7 +4,7 @@ It is the Durable Object's API as Python sees it. An adapter stands alone: no Dj
 raise `PlacementUnavailable` when its store cannot be reached, and then has said nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -177,6 +177,8 @@ class Placement(Protocol):
         """Take topics from a connection; its last one leaves no trace.
 
         Args:
+            connection_id: Which one.
+            topics: Topics that it held.
             gone: The connection itself has ended.
         """
 

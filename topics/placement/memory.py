@@ -3,7 +3,7 @@
 import bisect
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from topics.events import Event
@@ -34,26 +34,24 @@ class MemoryPlacement:
     """The `Placement` of a gateway of one process."""
 
     def __init__(self) -> None:
-        self._node: Node | None = None
-        self._local: LocalNode | None = None
+        self._started: tuple[Node, LocalNode] | None = None
         self._topics: dict[str, _Topic] = {}
         # Connections get numbers in the order of their coming: a page begins after a number, whatever has
         # come or gone since.
         self._numbers = itertools.count(1)
         self._number_of: dict[str, int] = {}
-        self._by_number: dict[int, str] = {}
+        self._by_number: dict[int, ConnectionRecord] = {}
 
     async def start(self, node: Node, local: LocalNode) -> None:
         """Remember this node; there is no other."""
-        self._node = node
-        self._local = local
+        self._started = node, local
 
     async def attach(self, record: ConnectionRecord, topics: Sequence[str]) -> None:
         """Add topics to a connection, which may be new."""
         if record.id not in self._number_of:
             number = next(self._numbers)
             self._number_of[record.id] = number
-            self._by_number[number] = record.id
+            self._by_number[number] = record
         for topic in topics:
             self._topics.setdefault(topic, _Topic()).connections.add(record.id)
 
@@ -123,19 +121,14 @@ class MemoryPlacement:
         transport: Transport | None = None,
     ) -> Page[ConnectionRecord]:
         """List connections in the order of their coming."""
-        position = 0 if after is None else int(after)
-        total = 0
-        found: list[tuple[int, ConnectionRecord]] = []
-        for number, record in self._matching(topic, node, transport):
-            total += 1
-            if number > position and len(found) <= limit:
-                found.append((number, record))
-        more = len(found) > limit
-        found = found[:limit]
+        numbers = self._matching(topic, node, transport)
+        start = 0 if after is None else bisect.bisect_right(numbers, int(after))
+        page = numbers[start : start + limit]
+        now = (self._here.connection(self._by_number[number].id) for number in page)
         return Page(
-            items=[record for _, record in found],
-            next=str(found[-1][0]) if more else None,
-            total=total,
+            items=[record for record in now if record is not None],
+            next=str(page[-1]) if start + limit < len(numbers) else None,
+            total=len(numbers),
         )
 
     async def connection(self, connection_id: str) -> ConnectionRecord | None:
@@ -148,11 +141,10 @@ class MemoryPlacement:
 
     async def nodes(self) -> Sequence[NodeStatus]:
         """Return the one node."""
-        local = self._here
-        assert self._node is not None
+        node, local = self._own
         return [
             NodeStatus(
-                node=self._node,
+                node=node,
                 last_seen=time.time(),
                 connections=len(self._number_of),
                 topics=len(self._topics),
@@ -176,32 +168,36 @@ class MemoryPlacement:
 
     @property
     def _here(self) -> LocalNode:
-        if self._local is None:
-            raise PlacementUnavailable("The placement has not been started.")
-        return self._local
+        return self._own[1]
 
-    def _matching(
-        self, topic: str | None, node: str | None, transport: Transport | None
-    ) -> Iterator[tuple[int, ConnectionRecord]]:
+    @property
+    def _own(self) -> tuple[Node, LocalNode]:
+        if self._started is None:
+            raise PlacementUnavailable("The placement has not been started.")
+        return self._started
+
+    def _matching(self, topic: str | None, node: str | None, transport: Transport | None) -> list[int]:
         if topic is None:
-            candidates = iter(self._by_number.items())
+            numbers = list(self._by_number)
         else:
-            ids = self._topics[topic].connections if topic in self._topics else set()
-            candidates = iter(sorted((self._number_of[connection_id], connection_id) for connection_id in ids))
-        for number, connection_id in candidates:
-            record = self._here.connection(connection_id)
-            if record is None or (node is not None and record.node != node):
-                continue
-            if transport is None or record.transport == transport:
-                yield number, record
+            members = self._topics[topic].connections if topic in self._topics else ()
+            numbers = sorted(self._number_of[connection_id] for connection_id in members)
+        if node is None and transport is None:
+            return numbers
+        return [
+            number
+            for number in numbers
+            if (record := self._by_number[number])
+            and (node is None or record.node == node)
+            and (transport is None or record.transport == transport)
+        ]
 
     def _topic_record(self, name: str) -> TopicRecord:
         topic = self._topics[name]
-        assert self._node is not None
         return TopicRecord(
             name=name,
             connections=len(topic.connections),
-            nodes=(self._node.name,),
+            nodes=(self._own[0].name,),
             events=topic.events,
             last_id=topic.last_id,
             last_time=topic.last_time,

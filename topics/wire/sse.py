@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 
 from topics.events import Event
 from topics.wire.websocket import event_object
@@ -29,7 +30,7 @@ def encode_event_json(event: Event) -> bytes:
     return _block(event, [event_object(event)])
 
 
-def encode_control(name: str, payload: dict[str, object], *, retry: int | None = None) -> bytes:
+def encode_control(name: str, payload: Mapping[str, object], *, retry: int | None = None) -> bytes:
     """Encode one of the gateway's own events. It carries no id, so that it never moves a client's position.
 
     Args:

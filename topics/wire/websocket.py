@@ -1,6 +1,7 @@
 """WebSocket: the JSON objects, the commands, and the frame around them (RFC 6455 §5.2)."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,7 +80,7 @@ def event_object(event: Event) -> str:
     )
 
 
-def dumps(value: dict[str, object]) -> str:
+def dumps(value: Mapping[str, object]) -> str:
     """Write compact JSON with its text unescaped."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
