@@ -1,0 +1,149 @@
+"""What the admin API answers, as OpenAPI describes it."""
+
+from collections.abc import Mapping
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel, Field
+
+from topics.events import rfc3339
+from topics.placement.base import ConnectionRecord, NodeStatus, Stats, TopicRecord, Transport
+
+Item = TypeVar("Item")
+
+_TIME = "2026-01-02T03:04:05.678901Z"
+
+
+class ListPage(BaseModel, Generic[Item]):
+    """One page of a list."""
+
+    items: list[Item]
+    next: str | None = Field(description="The `cursor` of the next page; null at the end.")
+    total: int = Field(description="Items that match, on all pages.")
+
+
+class LastEvent(BaseModel):
+    """The event that a topic got last."""
+
+    id: str = Field(examples=["42"])
+    time: str = Field(description="When the gateway accepted it, RFC 3339 in UTC.", examples=[_TIME])
+
+
+class Topic(BaseModel):
+    """One topic that exists."""
+
+    name: str = Field(examples=["news"])
+    mode: Literal["unicast", "multicast"] = Field(description="`unicast` with one connection, `multicast` with more.")
+    connections: int
+    nodes: list[str] = Field(description="Names of the nodes that hold its connections.")
+    events: int = Field(description="Events published to it since it exists.")
+    last_event: LastEvent | None = Field(description="Null before the first.")
+
+    @classmethod
+    def of(cls, record: TopicRecord) -> "Topic":
+        """Show a topic of the placement."""
+        last = None
+        if record.last_id is not None and record.last_time is not None:
+            last = LastEvent(id=record.last_id, time=rfc3339(record.last_time))
+        return cls(
+            name=record.name,
+            mode="multicast" if record.connections > 1 else "unicast",
+            connections=record.connections,
+            nodes=list(record.nodes),
+            events=record.events,
+            last_event=last,
+        )
+
+
+class Connection(BaseModel):
+    """One SSE response or one WebSocket."""
+
+    id: str
+    topics: list[str] = Field(examples=[["news"]])
+    transport: Transport
+    node: str = Field(description="Name of the node that holds it.")
+    client: str = Field(description="The client's address as far as it is known, else empty.")
+    user_agent: str = Field(description="What the client says it is.")
+    since: str = Field(description="When it opened, RFC 3339 in UTC.", examples=[_TIME])
+    sent: int = Field(description="Events written to it.")
+    pending: int = Field(description="Events not yet written.")
+
+    @classmethod
+    def of(cls, record: ConnectionRecord) -> "Connection":
+        """Show a connection of the placement."""
+        return cls(
+            id=record.id,
+            topics=list(record.topics),
+            transport=record.transport,
+            node=record.node,
+            client=record.client,
+            user_agent=record.user_agent,
+            since=rfc3339(record.since),
+            sent=record.sent,
+            pending=record.pending,
+        )
+
+
+class Node(BaseModel):
+    """One gateway process that lives."""
+
+    name: str = Field(description="Its name, as in `gateway.open`.")
+    host: str = Field(description="Where it says that it can be reached.")
+    since: str = Field(description="Its start, RFC 3339 in UTC.", examples=[_TIME])
+    last_seen: str = Field(description="Its last sign of life, RFC 3339 in UTC.", examples=[_TIME])
+    connections: int
+    topics: int
+    version: str = Field(description="The gateway's version that it runs.")
+    draining: bool = Field(description="Whether it is shutting down.")
+
+    @classmethod
+    def of(cls, status: NodeStatus) -> "Node":
+        """Show a node of the placement."""
+        return cls(
+            name=status.node.name,
+            host=status.node.host,
+            since=rfc3339(status.node.since),
+            last_seen=rfc3339(status.last_seen),
+            connections=status.connections,
+            topics=status.topics,
+            version=status.node.version,
+            draining=status.draining,
+        )
+
+
+class Rates(BaseModel):
+    """Rates over the last seconds."""
+
+    published: float
+    delivered: float
+    dropped: float
+    gaps: float
+
+
+class Totals(BaseModel):
+    """Totals over all nodes; the counters count since each node's start."""
+
+    connections: int
+    topics: int
+    published: int = Field(description="Events accepted and routed.")
+    delivered: int = Field(description="Events handed to connections.")
+    dropped: int = Field(description="Publishes dropped, their topics having no connection.")
+    gaps: int = Field(description="Events that connections were told they missed.")
+    per_second: Rates
+
+    @classmethod
+    def of(cls, stats: Stats, rates: Mapping[str, float]) -> "Totals":
+        """Show the placement's totals beside rates per second."""
+        return cls(
+            connections=stats.connections,
+            topics=stats.topics,
+            published=stats.published,
+            delivered=stats.delivered,
+            dropped=stats.dropped,
+            gaps=stats.gaps,
+            per_second=Rates(
+                published=rates["published"],
+                delivered=rates["delivered"],
+                dropped=rates["dropped"],
+                gaps=rates["gaps"],
+            ),
+        )

@@ -1,0 +1,21 @@
+"""The paths that Django answers. Streams and `POST /publish` are answered before it (`gateway_project.asgi`)."""
+
+from django.conf import settings
+from django.urls import path
+
+from gateway_project import health
+from gateway_project.api import MOUNT, api
+from gateway_project.static import static_file
+
+urlpatterns = [
+    path("health", health.health),
+    path("ready", health.ready),
+    path("metrics", health.metrics),
+    path(MOUNT.removeprefix("/"), api.urls),
+    path(f"{settings.STATIC_URL.removeprefix('/')}<path:path>", static_file),
+]
+
+handler400 = "gateway_project.errors.bad_request"
+handler403 = "gateway_project.errors.forbidden"
+handler404 = "gateway_project.errors.not_found"
+handler500 = "gateway_project.errors.server_error"
