@@ -67,9 +67,7 @@ def gateway_url(argument: str | None, environment: Mapping[str, str] = os.enviro
     if not url.isascii() or any(character.isspace() for character in url):
         raise _no_address(url)
     if parts.username is not None or parts.password is not None:
-        raise UsageError(
-            "The gateway's address must carry no name and no password: others on this machine can see it."
-        )
+        raise UsageError("The gateway's address must carry no name and no password: others on this machine can see it.")
     if parts.query or parts.fragment:
         raise UsageError("The gateway's address must have no query and no fragment: leave out ? or #.")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
@@ -97,9 +95,7 @@ def api_key(key_file: str | None, environment: Mapping[str, str] = os.environ) -
         key, source = environment.get("GATEWAY_API_KEY", ""), "GATEWAY_API_KEY"
     key = key.strip()
     if not key and key_file is None:
-        raise UsageError(
-            "No API key. Set GATEWAY_API_KEY, or name a file that holds the key with --key-file."
-        )
+        raise UsageError("No API key. Set GATEWAY_API_KEY, or name a file that holds the key with --key-file.")
     if not key:
         raise UsageError(f"{source} has no key in its first line.")
     if not all("!" <= character <= "~" for character in key):

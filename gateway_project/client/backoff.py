@@ -19,9 +19,7 @@ class Backoff:
         uniform: gives a number between two; `random.uniform`.
     """
 
-    def __init__(
-        self, base: float, cap: float, *, uniform: Callable[[float, float], float] = random.uniform
-    ) -> None:
+    def __init__(self, base: float, cap: float, *, uniform: Callable[[float, float], float] = random.uniform) -> None:
         self.base = base
         self.cap = cap
         self._uniform = uniform

@@ -69,9 +69,7 @@ def no_connection(url: str, error: BaseException) -> Refused | Unavailable:
     """
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return Refused(
-                "The gateway's certificate is not trusted", f"{cause.verify_message}. The address is {url}."
-            )
+            return Refused("The gateway's certificate is not trusted", f"{cause.verify_message}. The address is {url}.")
     return Unavailable(f"No connection to {url} ({_words(error)})")
 
 

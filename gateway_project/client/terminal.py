@@ -75,9 +75,7 @@ def notice(message: Message | Lost, url: str) -> str | None:
                 details.append(f"node {printable(message.node)}")
             return f"Connected to {url} ({', '.join(details)})."
         case Gap():
-            missed = (
-                "events (how many is unknown)" if message.missed is None else plural(message.missed, "event")
-            )
+            missed = "events (how many is unknown)" if message.missed is None else plural(message.missed, "event")
             topic, reason = printable(message.topic), printable(message.reason)
             return f"Gap: {missed} of topic {topic} did not arrive ({reason})."
         case Complaint():

@@ -57,9 +57,7 @@ async def subscription(
     except InvalidStatus as error:
         answer = error.response
         headers_found = {name.lower(): value for name, value in answer.headers.raw_items()}
-        raise failure(
-            answer.status_code, headers_found, bytes(answer.body or b""), server_errors_pass=True
-        ) from error
+        raise failure(answer.status_code, headers_found, bytes(answer.body or b""), server_errors_pass=True) from error
     except (OSError, ProxyError) as error:
         raise no_connection(gateway.url, error) from error
     except InvalidHandshake as error:

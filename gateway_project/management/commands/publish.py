@@ -58,12 +58,8 @@ class Command(BaseCommand):
             default=30.0,
             help="keep trying for so long while the gateway is away or busy (default: %(default)g)",
         )
-        parser.add_argument(
-            "--fail-if-dropped", action="store_true", help="exit with 3 when nobody is connected"
-        )
-        parser.add_argument(
-            "--json", action="store_true", help="print the gateway's answer as one line of JSON"
-        )
+        parser.add_argument("--fail-if-dropped", action="store_true", help="exit with 3 when nobody is connected")
+        parser.add_argument("--json", action="store_true", help="print the gateway's answer as one line of JSON")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Publish; exits with the code that docs/reference/command-line.md gives."""
@@ -95,9 +91,7 @@ class Command(BaseCommand):
             if options["json"] and error.problem is not None:
                 self.stdout.write(one_line_json(error.problem))
             raise
-        self.stdout.write(
-            one_line_json(outcome_object(outcome)) if options["json"] else outcome_text(outcome)
-        )
+        self.stdout.write(one_line_json(outcome_object(outcome)) if options["json"] else outcome_text(outcome))
         self.stdout.flush()
         return DROPPED if isinstance(outcome, Dropped) and options["fail_if_dropped"] else SUCCESS
 

@@ -23,9 +23,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The arguments of docs/reference/command-line.md."""
-        parser.add_argument(
-            "topics", metavar="TOPIC", nargs="+", help="a topic, or several separated by commas"
-        )
+        parser.add_argument("topics", metavar="TOPIC", nargs="+", help="a topic, or several separated by commas")
         add_gateway(parser)
         parser.add_argument("--websocket", action="store_true", help="use a WebSocket instead of SSE")
         parser.add_argument(

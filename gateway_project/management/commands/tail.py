@@ -46,7 +46,5 @@ class Command(BaseCommand):
             # A tail shows what happens now: it has no past to resume from.
             return sse.tail(gateway, topic, silence=options["silence"])
 
-        printing = partial(
-            print_events, connect, url=gateway.url, as_json=options["json"], count=options["count"]
-        )
+        printing = partial(print_events, connect, url=gateway.url, as_json=options["json"], count=options["count"])
         return run(printing, Output.standard())

@@ -89,9 +89,7 @@ def test_key_file_goes_before_environment_and_only_its_first_line_counts(tmp_pat
     assert api_key(None, {"GATEWAY_API_KEY": "from-environment"}) == "from-environment"
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\n", b"  \nkey\n", b"two words\n", "clé".encode(), b"\xff\xfe", b"a\x00b"]
-)
+@pytest.mark.parametrize("content", [b"", b"\n", b"  \nkey\n", b"two words\n", "clé".encode(), b"\xff\xfe", b"a\x00b"])
 def test_file_without_a_key_in_its_first_line_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "key"
     file.write_bytes(content)

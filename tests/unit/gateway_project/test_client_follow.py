@@ -56,9 +56,7 @@ def event(event_id: str) -> Event:
 
 async def test_each_connection_resumes_after_the_last_event_of_the_one_before() -> None:
     broke = Unavailable("It broke")
-    gateway = Gateway(
-        [[broke], [Open(), event("1"), event("2"), broke], [Open(), broke], [Open(), event("3")]]
-    )
+    gateway = Gateway([[broke], [Open(), event("1"), event("2"), broke], [Open(), broke], [Open(), event("3")]])
     seen = await gateway.play(last_event_id="0")
     assert gateway.resumed_after == ["0", "0", "2", "2", "3"]
     assert [message.id for message in seen if isinstance(message, Event)] == ["1", "2", "3"]

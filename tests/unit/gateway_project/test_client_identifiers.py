@@ -13,9 +13,7 @@ def test_it_is_a_version_7_uuid_of_now() -> None:
 
 
 def test_ids_sort_by_time() -> None:
-    ids = [
-        fresh_id(milliseconds) for milliseconds in (0, 1, 1_700_000_000_000, 1_700_000_000_001, (1 << 48) - 1)
-    ]
+    ids = [fresh_id(milliseconds) for milliseconds in (0, 1, 1_700_000_000_000, 1_700_000_000_001, (1 << 48) - 1)]
     assert ids == sorted(ids)
 
 

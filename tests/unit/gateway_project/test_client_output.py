@@ -153,8 +153,6 @@ def raising(error: BaseException) -> Callable[[], int]:
         ),
     ],
 )
-def test_exit_codes(
-    error: BaseException, code: int, sentence: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_exit_codes(error: BaseException, code: int, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(raising(error)) == code
     assert capsys.readouterr().err == sentence

@@ -11,9 +11,7 @@ PROBLEM = {"content-type": "application/problem+json; charset=utf-8"}
 def test_a_problem_gives_its_words_and_what_to_do() -> None:
     error = failure(401, PROBLEM, b'{"title":"Unauthorized","detail":"The key is unknown.","status":401}')
     assert isinstance(error, Refused)
-    assert str(error) == (
-        "Unauthorized: The key is unknown. Check GATEWAY_API_KEY or the file of --key-file."
-    )
+    assert str(error) == ("Unauthorized: The key is unknown. Check GATEWAY_API_KEY or the file of --key-file.")
     assert error.status == 401
     assert error.problem == {"title": "Unauthorized", "detail": "The key is unknown.", "status": 401}
 
