@@ -187,7 +187,7 @@ class MemoryPlacement:
         return [
             number
             for number in numbers
-            if (record := self._by_number[number])
+            if (record := self._by_number[number]) is not None
             and (node is None or record.node == node)
             and (transport is None or record.transport == transport)
         ]
