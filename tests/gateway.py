@@ -1,0 +1,198 @@
+"""A real gateway as a child process, for every test that needs a whole one."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 20.0
+STOP_SECONDS = 15.0
+
+LogLine = dict[str, Any]
+
+
+class GatewayFailed(Exception):
+    """The gateway did not do what a test waited for; the message ends with its log."""
+
+
+class RunningGateway:
+    """``manage.py serve`` on a free port of loopback, with a key made for this run.
+
+    Settings are given by their names without ``GATEWAY_``, in any case: ``RunningGateway(outbox_events=4)``.
+    The environment's own ``GATEWAY_*`` variables do not reach the child.
+
+    Args:
+        server: the server to run under, ``daphne`` or ``uvicorn``.
+        environment: more variables for the child, with their whole names; None takes one away.
+        settings: gateway settings.
+
+    Raises:
+        GatewayFailed: it did not listen within 20 s, or it ended before.
+    """
+
+    def __init__(
+        self,
+        server: str = "daphne",
+        environment: Mapping[str, str | None] | None = None,
+        **settings: object,
+    ) -> None:
+        self.server = server
+        self.key = secrets.token_urlsafe(24)
+        self.url = ""
+        self.lines: list[str] = []
+        """All that the child has written, as text."""
+        self.logs: list[LogLine] = []
+        """The lines that are JSON objects."""
+        self._news = threading.Condition()
+        self._ended = False
+        self._environment = self._child_environment(environment or {}, settings)
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    def _child_environment(
+        self, environment: Mapping[str, str | None], settings: Mapping[str, object]
+    ) -> dict[str, str]:
+        child: dict[str, str | None] = {
+            name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")
+        }
+        child |= {"PYTHONUNBUFFERED": "1", "GATEWAY_API_KEYS": self.key, "GATEWAY_LOG_FORMAT": "json"}
+        child |= {f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()}
+        child |= environment
+        return {name: value for name, value in child.items() if value is not None}
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._child.pid
+
+    @property
+    def _child(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise GatewayFailed("the gateway has not been started")
+        return self._process
+
+    def start(self) -> Self:
+        """Start the child and wait until it listens."""
+        command = [sys.executable, str(ROOT / "manage.py"), "serve", "--bind", "127.0.0.1", "--port", "0"]
+        self._process = subprocess.Popen(
+            [*command, "--server", self.server],
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        self._reader = threading.Thread(target=self._read_log, name="gateway log", daemon=True)
+        self._reader.start()
+        try:
+            self.url = str(self.wait_for_log("listening", timeout=START_SECONDS)["url"])
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _read_log(self) -> None:
+        stream = self._child.stdout
+        assert stream is not None
+        for line in stream:
+            with self._news:
+                self.lines.append(line.rstrip("\n"))
+                if (entry := _as_object(line)) is not None:
+                    self.logs.append(entry)
+                self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+    def wait_for_log(
+        self,
+        event: str,
+        *,
+        timeout: float = 5.0,
+        matching: Callable[[LogLine], bool] | None = None,
+    ) -> LogLine:
+        """The first log line with *event* (and *matching* true of it), waited for at most *timeout* seconds.
+
+        Raises:
+            GatewayFailed: there was none in time, or the gateway ended without it.
+        """
+        deadline = time.monotonic() + timeout
+        seen = 0
+        with self._news:
+            while True:
+                for entry in self.logs[seen:]:
+                    if entry.get("event") == event and (matching is None or matching(entry)):
+                        return entry
+                seen = len(self.logs)
+                left = deadline - time.monotonic()
+                if self._ended or left <= 0:
+                    how = "ended without" if self._ended else f"in {timeout:g} s did not write"
+                    raise GatewayFailed(f"the gateway {how} the log event {event!r}; its log:\n{self.log}")
+                self._news.wait(left)
+
+    @property
+    def log(self) -> str:
+        """All that the child has written."""
+        return "\n".join(self.lines)
+
+    @property
+    def running(self) -> bool:
+        """Whether the child has not ended yet."""
+        return self._child.poll() is None
+
+    def terminate(self) -> None:
+        """Ask the child to end (SIGTERM), without waiting for it."""
+        if self.running:
+            self._child.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout: float = STOP_SECONDS) -> int:
+        """The exit code, once the child has ended by itself; raises subprocess.TimeoutExpired."""
+        return self._child.wait(timeout)
+
+    def stop(self, timeout: float = STOP_SECONDS) -> int:
+        """End the child: SIGTERM, and SIGKILL when it is still there after *timeout* seconds.
+
+        Returns:
+            The exit code, negative for a signal: -9 says that it had to be killed.
+        """
+        self.terminate()
+        try:
+            code = self._child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            code = self._child.wait()
+        if self._reader is not None:
+            self._reader.join(timeout=5)
+        if self._child.stdout is not None:
+            self._child.stdout.close()
+        return code
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _as_object(line: str) -> LogLine | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
