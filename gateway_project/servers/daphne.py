@@ -1,0 +1,181 @@
+"""What the gateway adds to Daphne, by replacing names of `daphne.server` before a server is made.
+
+`manage.py serve`, `manage.py runserver` and plain `daphne gateway_project.asgi:application` all make
+`daphne.server.Server`, so one call of `install` serves them all.
+"""
+
+import asyncio
+import importlib.metadata
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gateway_project.servers.limits import HEADER_TIMEOUT_SECONDS, LISTEN_BACKLOG
+
+logger = logging.getLogger(__name__)
+
+TRIED_VERSIONS: dict[str, tuple[str, ...]] = {
+    "daphne": ("4.2",),
+    "twisted": ("26.10",),
+    "autobahn": ("26.10",),
+}
+"""Minor versions whose private parts are known to be what the gateway takes them for."""
+
+NOT_KEPT = (
+    "decisions on headers alone, back-pressure, writes straight to the socket, the header deadline, "
+    "problem details for malformed requests, bounded WebSocket messages"
+)
+"""What is missing with any other version."""
+
+_FLUSH_SECONDS = 1.0
+_STOP_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _Options:
+    header_timeout: float = HEADER_TIMEOUT_SECONDS
+    heartbeat: float = 15.0
+    drain: Callable[[], Awaitable[None]] | None = None
+
+
+_options = _Options()
+_installed = False
+
+
+def untried_versions() -> list[str]:
+    """List the packages whose version was not tried, each as "name version"."""
+    found = {name: importlib.metadata.version(name) for name in TRIED_VERSIONS}
+    return [
+        f"{name} {version}"
+        for name, version in found.items()
+        if ".".join(version.split(".")[:2]) not in TRIED_VERSIONS[name]
+    ]
+
+
+def install(
+    *,
+    header_timeout: float = HEADER_TIMEOUT_SECONDS,
+    heartbeat: float = 15.0,
+    drain: Callable[[], Awaitable[None]] | None = None,
+) -> bool:
+    """Extend Daphne in this process; a further call only changes the options.
+
+    It imports `daphne.server`, which makes the Twisted reactor with an event loop of its own.
+
+    Args:
+        header_timeout: Seconds from the first byte of a request to the end of its headers.
+        heartbeat: Seconds between WebSocket pings, and for their answer; half of what a silent peer gets.
+        drain: Awaited after SIGTERM or SIGINT, while the server still answers; it should take its own time limit.
+
+    Returns:
+        Whether every promise is kept. With versions that were not tried it is False: one warning says what is
+        missing, and only the listen backlog and the drain are added.
+    """
+    global _installed  # noqa: PLW0603 - the process has one Daphne
+    _options.header_timeout = header_timeout
+    _options.heartbeat = heartbeat
+    _options.drain = drain
+    untried = untried_versions()
+    if _installed:
+        return not untried
+
+    import daphne.server
+
+    _installed = True
+    daphne.server.serverFromString = _with_backlog(daphne.server.serverFromString)
+    daphne.server.Server.kill_all_applications = _drain_and_stop
+    if untried:
+        logger.warning("Not tried with %s; missing: %s.", ", ".join(untried), NOT_KEPT)
+        return False
+    http_factory, websocket_factory = _factories()
+    daphne.server.HTTPFactory = http_factory
+    daphne.server.WebSocketFactory = websocket_factory
+    return True
+
+
+def _factories() -> tuple[Any, Any]:
+    from daphne.http_protocol import HTTPFactory
+
+    from gateway_project.servers.daphne_channel import GatewayChannel
+    from gateway_project.servers.daphne_http import GatewayRequest
+    from gateway_project.servers.daphne_websocket import GatewayWebSocketFactory
+
+    class GatewayHTTPFactory(HTTPFactory):
+        """Builds HTTP connections."""
+
+        heartbeat = _options.heartbeat
+
+        def buildProtocol(self, addr: Any) -> GatewayChannel:
+            """Build one, without the proxy that Twisted puts before it for HTTP/2."""
+            channel = GatewayChannel()
+            channel.factory = self
+            channel.requestFactory = GatewayRequest
+            channel.callLater = self.reactor.callLater
+            channel.timeOut = self.timeOut
+            channel.header_timeout = _options.header_timeout
+            return channel
+
+        def acceptableProtocols(self) -> list[bytes]:
+            """Offer HTTP/1.1 alone in TLS."""
+            return [b"http/1.1"]
+
+    def make_http_factory(server: Any) -> Any:
+        factory = GatewayHTTPFactory(server)
+        factory.heartbeat = _options.heartbeat
+        return factory
+
+    def make_websocket_factory(daphne_server: Any, /, **options: Any) -> Any:
+        GatewayWebSocketFactory.heartbeat = _options.heartbeat
+        return GatewayWebSocketFactory(daphne_server, **options)
+
+    return make_http_factory, make_websocket_factory
+
+
+def _with_backlog(server_from_string: Callable[..., Any]) -> Callable[..., Any]:
+    """Give an endpoint a listen backlog that takes all clients at once, where it names none."""
+
+    def wrapped(reactor: Any, description: str) -> Any:
+        kind = description.partition(":")[0]
+        if kind in {"tcp", "tcp6", "ssl", "unix"} and "backlog=" not in description:
+            description = f"{description}:backlog={LISTEN_BACKLOG}"
+        return server_from_string(reactor, description)
+
+    return wrapped
+
+
+def _drain_and_stop(server: Any) -> Any:
+    """Stand in for `Server.kill_all_applications`, which Twisted awaits before it shuts down."""
+    from twisted.internet.defer import Deferred
+
+    loop = asyncio.get_running_loop()
+    return Deferred.fromFuture(loop.create_task(_stop(server)))
+
+
+async def _stop(server: Any) -> None:
+    if _options.drain is not None:
+        try:
+            await _options.drain()
+        except Exception:
+            logger.exception("The drain failed")
+    await _flush()
+    running = [
+        task
+        for details in list(server.connections.values())
+        if (task := details.get("application_instance")) is not None and not task.done()
+    ]
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running, timeout=_STOP_SECONDS)
+
+
+async def _flush() -> None:
+    """Wait until the sockets have what was written, which Twisted's shutdown would drop."""
+    from twisted.internet import reactor
+
+    give_up = asyncio.get_running_loop().time() + _FLUSH_SECONDS
+    selectables: Any = reactor
+    # Twisted tells nobody when its last socket is flushed.
+    while selectables.getWriters() and asyncio.get_running_loop().time() < give_up:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)

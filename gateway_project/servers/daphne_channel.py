@@ -1,0 +1,253 @@
+"""One HTTP connection under Daphne: Twisted's parser with bounds, problem details and an orderly end."""
+
+from typing import Any
+
+from twisted.web import http
+
+from gateway_project.servers.daphne_transport import linger, write
+from gateway_project.servers.limits import LINGER_TOTAL_SECONDS, MAX_HEADER_BYTES
+from topics.problems import Problem
+
+# Python refuses to convert longer ones, and no body of ten to the eighteenth bytes has ever arrived.
+_MAX_LENGTH_DIGITS = 18
+
+
+def problem_response(problem: Problem) -> bytes:
+    """Encode a problem as a whole HTTP/1.1 response after which the connection is closed."""
+    reason = http.RESPONSES.get(problem.status, b"Error")
+    headers = b"".join(b"%b: %b\r\n" % header for header in problem.asgi_headers())
+    return b"HTTP/1.1 %d %b\r\n%bconnection: close\r\n\r\n%b" % (
+        problem.status,
+        reason,
+        headers,
+        problem.body(),
+    )
+
+
+class GatewayChannel(http.HTTPChannel):
+    """Parses the requests of one connection, one after the other.
+
+    Attributes:
+        header_timeout: Seconds from the first byte of a request to the end of its headers; a byte a second does not
+            move the deadline.
+    """
+
+    totalHeadersSize = MAX_HEADER_BYTES
+    MAX_LENGTH = MAX_HEADER_BYTES
+    header_timeout = 10.0
+
+    _closing = False
+    _upgraded = False
+    _reading_paused = False
+    _header_deadline: Any = None
+    _keep_alive_timeout: float | None = None
+
+    def connectionMade(self) -> None:
+        """Remember the idle timeout, which changes meanwhile."""
+        self._keep_alive_timeout = self.timeOut
+        super().connectionMade()
+
+    # Parsing
+
+    def dataReceived(self, data: bytes) -> None:
+        """Parse, and start the clock when a header section is left incomplete."""
+        if self._closing:
+            return
+        super().dataReceived(data)
+        if self._in_headers():
+            if self._header_deadline is None:
+                self._header_deadline = self.callLater(self.header_timeout, self._header_timed_out)
+        elif self._header_deadline is not None:
+            self._stop_header_deadline()
+
+    def lineReceived(self, line: bytes) -> None:
+        """Take a line of the header section."""
+        if self._closing:
+            return
+        if self._receivedHeaderSize + len(line) > MAX_HEADER_BYTES:
+            self.lineLengthExceeded(line)
+            return
+        super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """Refuse a header section that is too large (RFC 6585 §5)."""
+        detail = f"The request line and headers are limited to {MAX_HEADER_BYTES} bytes together."
+        self.reject(Problem(431, "header-too-large", detail))
+
+    def headerReceived(self, line: bytes) -> bool:
+        """Take a header that is complete."""
+        return not self._closing and bool(super().headerReceived(line))
+
+    def _maybeChooseTransferDecoder(self, header: bytes, data: bytes) -> bool:
+        if header == b"Content-Length" and len(data) > _MAX_LENGTH_DIGITS:
+            return bool(self._failChooseTransferDecoder())
+        return bool(super()._maybeChooseTransferDecoder(header, data))
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Take a part of a body, or what comes behind a request that is being answered."""
+        if self._closing:
+            return
+        if self._upgraded:
+            # Frames that came in one packet with the handshake.
+            transport: Any = self.transport
+            transport.protocol.dataReceived(data)
+            return
+        if self._handlingRequest and self.requests and self.requests[0].streaming:
+            # Nothing is answered behind a stream; reading on is how its end is noticed.
+            return
+        super().rawDataReceived(data)
+
+    def _in_headers(self) -> bool:
+        if not self.line_mode or self._closing:
+            return False
+        return bool(self._buffer) or bool(self.requests and not self.requests[-1].dispatched)
+
+    def requestDone(self, request: Any) -> None:
+        """Go on to the next request, or end."""
+        self._savedTimeOut = self._keep_alive_timeout
+        self._reading_paused = False
+        super().requestDone(request)
+
+    # Reading, and not reading
+
+    def pause_reading(self) -> None:
+        """Leave the rest of the body in the kernel until the application wants it."""
+        if not self._reading_paused:
+            self._reading_paused = True
+            self._networkProducer.pauseProducing()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if self._reading_paused and not self._closing:
+            self._reading_paused = False
+            self._networkProducer.resumeProducing()
+
+    def read_behind_stream(self) -> None:
+        """Discard what the client sends behind the request that a stream answers."""
+        self._dataBuffer.clear()
+        self._reading_paused = True
+        self.resume_reading()
+
+    def send_continue(self) -> None:
+        """Ask for the body (RFC 9110 §15.2.1)."""
+        write(self.transport, b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def pauseProducing(self) -> None:
+        """Hold back the application's response: the transport holds more than it should."""
+        self._waitingForTransport = True
+        if not self.requests:
+            self._networkProducer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Let the response go on: the transport holds nothing any more."""
+        self._waitingForTransport = False
+        if self.requests:
+            self.requests[0].resume_sending()
+        else:
+            self._networkProducer.resumeProducing()
+
+    @property
+    def write_blocked(self) -> bool:
+        """Whether the transport holds more than it should."""
+        return bool(self._waitingForTransport)
+
+    # Time
+
+    def stop_idle_timeout(self) -> None:
+        """Leave time to the application from here to the end of the request."""
+        self._stop_header_deadline()
+        self._savedTimeOut = self._keep_alive_timeout
+        self.setTimeout(None)
+
+    def limit_unread_body(self) -> None:
+        """Close the connection if the rest of a body that nobody reads stalls."""
+        self.setTimeout(LINGER_TOTAL_SECONDS)
+
+    def timeoutConnection(self) -> None:
+        """End a connection on which nothing has come for too long."""
+        self.loseConnection()
+
+    def _header_timed_out(self) -> None:
+        self._header_deadline = None
+        detail = f"The request line and headers must arrive within {self.header_timeout:g} s."
+        self.reject(Problem(408, "timeout", detail))
+
+    def _stop_header_deadline(self) -> None:
+        deadline, self._header_deadline = self._header_deadline, None
+        if deadline is not None and deadline.active():
+            deadline.cancel()
+
+    # Ends
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        # All that Twisted itself refuses comes here.
+        if self._receivedHeaderCount > self.maxHeaders:
+            detail = f"A request may have {self.maxHeaders} headers at most."
+            self.reject(Problem(431, "header-too-large", detail))
+            return
+        where = "body" if self.requests and self.requests[-1].dispatched else "request line or a header"
+        detail = f"The {where} is not valid HTTP/1.1 (RFC 9112)."
+        self.reject(Problem(400, "invalid-request", detail))
+
+    def reject(self, problem: Problem) -> None:
+        """Answer the request that is being received with a problem, and close the connection.
+
+        An application that has the request already learns that the client is gone.
+        """
+        if self._closing:
+            return
+        request = self.requests[-1] if self.requests else None
+        if request is not None and request.dispatched:
+            if request.response_complete:
+                self.loseConnection()
+                return
+            if request.response_started:
+                self.abort()
+                return
+            request.disconnect()
+        write(self.transport, problem_response(problem))
+        self.loseConnection()
+
+    def loseConnection(self) -> None:
+        """Close the connection once what was written has arrived."""
+        self.end()
+
+    def end(self, flush_seconds: float | None = None) -> None:
+        """Close the connection once what was written has arrived.
+
+        Args:
+            flush_seconds: Time for the peer to take it, None for the usual.
+        """
+        if self._closing:
+            return
+        self._stop()
+        if flush_seconds is None:
+            linger(self.transport)
+        else:
+            linger(self.transport, flush_seconds=flush_seconds)
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        self._stop()
+        transport: Any = self.transport
+        transport.abortConnection()
+
+    def hand_over(self) -> None:
+        """Leave the transport to another protocol."""
+        self._stop_header_deadline()
+        self.setTimeout(None)
+        self._upgraded = True
+
+    def _stop(self) -> None:
+        self._closing = True
+        self._stop_header_deadline()
+        self.setTimeout(None)
+        self._buffer = b""
+        self._dataBuffer.clear()
+
+    def connectionLost(self, reason: Any) -> None:
+        """Tell the requests that their client is gone."""
+        self._closing = True
+        self._stop_header_deadline()
+        super().connectionLost(reason)
+        self.requests.clear()
