@@ -1,0 +1,202 @@
+"""How bytes leave under uvicorn: the hub's writer, and closing so that the last answer arrives."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway_project.servers import limits
+from topics.writer import Framing
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+# Linux's number; Python 3.11 on other systems may lack the name.
+_TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Drop what is held and close with a reset instead of an orderly end (SO_LINGER of 0 seconds)."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()
+
+
+def notice_silence(transport: asyncio.Transport, seconds: float) -> None:
+    """Let the kernel end a connection whose peer is gone or takes nothing (RFC 5482, RFC 9293 §3.8.4).
+
+    Args:
+        transport: An open TCP transport.
+        seconds: How long sent bytes may stay unacknowledged, or a full peer take nothing.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return
+    with contextlib.suppress(OSError):  # the peer may be gone already, and a Unix socket has no such options
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if _TCP_USER_TIMEOUT is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, max(1, int(seconds * 1000)))
+
+
+class Linger:
+    """Closes a connection without losing the answer (RFC 9112 §9.6).
+
+    Closing a socket that holds unread bytes makes the kernel send a reset, which can overtake the answer. So the
+    writing side is shut, what still comes is read and thrown away, and the end comes when the peer closes, when
+    nothing came for `LINGER_IDLE_SECONDS`, or after `LINGER_TOTAL_SECONDS`.
+
+    Args:
+        transport: Where the last byte has been written.
+        stuck_after: Seconds that unsent bytes may take without any progress; then the connection is reset.
+        half_closed: The peer has closed its side already; nothing more can come.
+    """
+
+    __slots__ = ("_flushed", "_half_closed", "_last", "_left", "_loop", "_stuck_after", "_timer", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, *, stuck_after: float, half_closed: bool = False) -> None:
+        self._transport = transport
+        self._half_closed = half_closed
+        self._stuck_after = stuck_after
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._flushed: float | None = None
+        self._left = -1
+        self._timer: asyncio.TimerHandle | None = None
+        transport.write_eof()
+        if not half_closed:
+            transport.resume_reading()
+        self._look()
+
+    def received(self) -> None:
+        """Note that bytes came (and were thrown away)."""
+        self._last = self._loop.time()
+
+    def stop(self) -> None:
+        """Look no more: the connection is lost."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        left = self._transport.get_write_buffer_size()
+        if left:
+            if left != self._left:
+                self._left = left
+                self._last = now
+            due = self._last + self._stuck_after
+            if now >= due:
+                reset(self._transport)
+                return
+        else:
+            if self._flushed is None:
+                self._flushed = self._last = now
+            due = min(
+                self._last + limits.LINGER_IDLE_SECONDS,
+                self._flushed + limits.LINGER_TOTAL_SECONDS,
+            )
+            if self._half_closed or now >= due:
+                self._transport.close()
+                return
+        # A quarter of a second at most, so that the end of a slow flush is seen soon.
+        self._timer = self._loop.call_later(min(due - now, 0.25) if left else due - now, self._look)
+
+
+class Streaming(Protocol):
+    """What a writer asks of the connection that it writes to."""
+
+    def begin_stream(self) -> None:
+        """Prepare the socket for a stream: nothing held back, a dead peer noticed."""
+
+    def end_stream(self, code: int | None) -> None:
+        """End the response or WebSocket in an orderly way."""
+
+
+class UvicornWriter:
+    """`topics.writer.Writer` over an asyncio transport.
+
+    uvloop's `write` tries the socket at once and buffers only what the kernel does not take. With a high-water mark
+    of 0 the transport then calls `pause_writing` before `write` returns, so one flag tells whether anything is
+    pending: a delivery to an idle reader costs one call.
+
+    Args:
+        connection: The protocol that owns the transport.
+        transport: Where to write.
+        framing: What the peer's protocol wants around a payload.
+    """
+
+    __slots__ = ("_blocked", "_connection", "_ended", "_owed", "_prepared", "_transport", "framing", "on_drain")
+
+    def __init__(self, connection: Streaming, transport: asyncio.Transport, framing: Framing) -> None:
+        self.framing = framing
+        self.on_drain: Callable[[], None] | None = None
+        self._connection = connection
+        self._transport = transport
+        # Anything that keeps `write` from its short way: not prepared, bytes pending, ended.
+        self._blocked = True
+        self._prepared = False
+        self._ended = False
+        self._owed = False
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes that wait for the socket in this process."""
+        return self._transport.get_write_buffer_size()
+
+    def write(self, data: bytes) -> bool:
+        """Write framed bytes; True when the kernel has taken all of them."""
+        if self._blocked:
+            return self._write_slowly(data)
+        self._transport.write(data)  # may call `paused`
+        self._owed = self._blocked
+        return not self._owed
+
+    def close(self, code: int | None = None) -> None:
+        """End the response or WebSocket once what is held has been written; reset it when that takes too long."""
+        if not self._ended:
+            self._end()
+            self._connection.end_stream(code)
+
+    def abort(self) -> None:
+        """Drop what is held and reset the connection."""
+        self._end()
+        reset(self._transport)
+
+    def paused(self) -> None:
+        """The transport holds bytes."""
+        self._blocked = True
+
+    def resumed(self) -> None:
+        """The transport has got rid of all its bytes."""
+        if self._ended or not self._prepared:
+            return
+        self._blocked = False
+        if self._owed:
+            self._owed = False
+            if self.on_drain is not None:
+                self.on_drain()
+
+    def lost(self) -> None:
+        """The connection is lost."""
+        self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._blocked = True
+        self._owed = False
+
+    def _write_slowly(self, data: bytes) -> bool:
+        if self._ended:
+            return False
+        if not self._prepared:
+            self._prepared = True
+            self._connection.begin_stream()
+            self._transport.set_write_buffer_limits(high=0)
+            # The start of the response may still be pending.
+            self._blocked = self._transport.get_write_buffer_size() > 0
+        self._transport.write(data)
+        self._owed = self._blocked
+        return not self._owed
