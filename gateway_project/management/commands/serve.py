@@ -45,7 +45,7 @@ class Command(BaseCommand):
         if options["server"] == "uvicorn":
             from gateway_project.servers.uvicorn import run
         else:
-            from gateway_project.servers.daphne import run
+            from gateway_project.servers.daphne_serve import run
         from topics.runtime import shut_down
 
         gateway = settings.GATEWAY
