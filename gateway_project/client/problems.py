@@ -3,6 +3,8 @@
 import email.utils
 import http
 import json
+import os
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -81,8 +83,11 @@ def broken_connection(url: str, error: BaseException) -> Unavailable:
 def _words(error: BaseException) -> str:
     """What the operating system says, which libraries bury under words of their own; else those."""
     for cause in reversed(list(_causes(error))):
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
+        if isinstance(cause, socket.gaierror):
+            return str(cause.strerror).lower()
+        if isinstance(cause, OSError) and cause.errno is not None:
+            # Not the error's own words: asyncio writes the address there.
+            return os.strerror(cause.errno).lower()
     return str(error) or type(error).__name__
 
 

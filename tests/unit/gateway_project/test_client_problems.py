@@ -1,3 +1,5 @@
+import errno
+import socket
 import ssl
 
 import pytest
@@ -79,10 +81,17 @@ def test_retry_after(value: str, seconds: float | None) -> None:
 
 def test_the_operating_system_words_are_found_under_those_of_libraries() -> None:
     buried = OSError("All connection attempts failed")
-    buried.__cause__ = ExceptionGroup("several", [ConnectionRefusedError(111, "Connection refused")])
+    buried.__cause__ = ExceptionGroup(
+        "several", [ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('::1', 1)")]
+    )
     error = no_connection("http://host", buried)
     assert isinstance(error, Unavailable)
     assert str(error) == "No connection to http://host (connection refused)"
+
+
+def test_a_name_that_nobody_knows() -> None:
+    error = no_connection("http://nowhere", socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
+    assert str(error) == "No connection to http://nowhere (name or service not known)"
 
 
 def test_without_them_the_library_words_remain() -> None:
