@@ -4,6 +4,9 @@
 `daphne.server.Server`, so one call of `install` serves them all.
 """
 
+# Twisted's and Autobahn's methods are typed only in part.
+# mypy: disallow-untyped-calls=False
+
 import asyncio
 import importlib.metadata
 import logging
@@ -84,7 +87,8 @@ def install(
 
     _installed = True
     daphne.server.serverFromString = _with_backlog(daphne.server.serverFromString)
-    daphne.server.Server.kill_all_applications = _drain_and_stop
+    server_class: Any = daphne.server.Server
+    server_class.kill_all_applications = _drain_and_stop
     if untried:
         logger.warning("Not tried with %s; missing: %s.", ", ".join(untried), NOT_KEPT)
         return False
@@ -106,9 +110,9 @@ def _factories() -> tuple[Any, Any]:
 
         heartbeat = _options.heartbeat
 
-        def buildProtocol(self, addr: Any) -> GatewayChannel:
+        def buildProtocol(self, addr: Any) -> Any:
             """Build one, without the proxy that Twisted puts before it for HTTP/2."""
-            channel = GatewayChannel()
+            channel: Any = GatewayChannel()
             channel.factory = self
             channel.requestFactory = GatewayRequest
             channel.callLater = self.reactor.callLater

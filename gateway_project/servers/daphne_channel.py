@@ -1,27 +1,21 @@
 """One HTTP connection under Daphne: Twisted's parser with bounds, problem details and an orderly end."""
 
+# Twisted's and Autobahn's methods are typed only in part.
+# mypy: disallow-untyped-calls=False
+
 from typing import Any
 
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 from twisted.web import http
 
+from gateway_project.servers.daphne_response import problem_response
 from gateway_project.servers.daphne_transport import linger, write
 from gateway_project.servers.limits import LINGER_TOTAL_SECONDS, MAX_HEADER_BYTES
 from topics.problems import Problem
 
 # Python refuses to convert longer ones, and no body of ten to the eighteenth bytes has ever arrived.
 _MAX_LENGTH_DIGITS = 18
-
-
-def problem_response(problem: Problem) -> bytes:
-    """Encode a problem as a whole HTTP/1.1 response after which the connection is closed."""
-    reason = http.RESPONSES.get(problem.status, b"Error")
-    headers = b"".join(b"%b: %b\r\n" % header for header in problem.asgi_headers())
-    return b"HTTP/1.1 %d %b\r\n%bconnection: close\r\n\r\n%b" % (
-        problem.status,
-        reason,
-        headers,
-        problem.body(),
-    )
 
 
 class GatewayChannel(http.HTTPChannel):
@@ -36,6 +30,7 @@ class GatewayChannel(http.HTTPChannel):
     MAX_LENGTH = MAX_HEADER_BYTES
     header_timeout = 10.0
 
+    _networkProducer: Any
     _closing = False
     _upgraded = False
     _reading_paused = False
@@ -245,7 +240,7 @@ class GatewayChannel(http.HTTPChannel):
         self._buffer = b""
         self._dataBuffer.clear()
 
-    def connectionLost(self, reason: Any) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell the requests that their client is gone."""
         self._closing = True
         self._stop_header_deadline()

@@ -1,85 +1,42 @@
 """One HTTP request under Daphne, given to the application when its headers are in."""
 
+# Twisted's and Autobahn's methods are typed only in part.
+# mypy: disallow-untyped-calls=False
+
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote
 
 from daphne.http_protocol import WebRequest
-from daphne.utils import HEADER_NAME_RE, INVALID_HEADER_VALUE_BYTES
 from twisted.web import http
 
 from gateway_project.servers import daphne_application
-from gateway_project.servers.daphne_channel import GatewayChannel, problem_response
+from gateway_project.servers.daphne_body import RequestBody
+from gateway_project.servers.daphne_channel import GatewayChannel
+from gateway_project.servers.daphne_response import Response, problem_response
+from gateway_project.servers.daphne_scope import (
+    ASGI,
+    BadRequestError,
+    addresses,
+    check_headers,
+    scope_headers,
+    split_target,
+)
 from gateway_project.servers.daphne_transport import TransportWriter, is_plain, watch_peer, write
 from gateway_project.servers.limits import (
     MAX_CLOSE_WAIT_SECONDS,
-    READ_BUFFER_BYTES,
     UNREAD_BODY_DRAIN_BYTES,
 )
 from topics.problems import Problem
-from topics.wire.sse import LAST_CHUNK
 from topics.writer import EXTENSION, Framing
 
 logger = logging.getLogger(__name__)
 
-_NO_BODY = frozenset({204, 304})
 _INTERNAL_ERROR = Problem(500, "internal-error", "The request could not be answered; the log says why.")
-
-
-class BadRequestError(Exception):
-    """Raised for a request that Twisted takes and ASGI has no way to say."""
-
-
-def split_target(target: bytes) -> tuple[bytes, bytes]:
-    """Split a request target into path and query (RFC 9112 §3.2).
-
-    Raises:
-        BadRequestError: It is none of a path, an absolute URI and `*`, or not ASCII.
-    """
-    if not target.isascii():
-        raise BadRequestError("The request target is not ASCII; percent-encode it.")
-    if target[:7].lower() == b"http://" or target[:8].lower() == b"https://":
-        rest = target.split(b"//", 1)[1]
-        slash, question = rest.find(b"/"), rest.find(b"?")
-        if slash < 0 or 0 <= question < slash:
-            target = b"/" + (rest[question:] if question >= 0 else b"")
-        else:
-            target = rest[slash:]
-    elif not target.startswith(b"/") and target != b"*":
-        raise BadRequestError("The request target is neither a path nor an absolute URI.")
-    path, _, query = target.partition(b"?")
-    return path, query
-
-
-def checked_headers(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
-    """Yield the application's headers.
-
-    Raises:
-        ValueError: One would break the response (RFC 9110 §5).
-    """
-    for name, value in headers:
-        if not isinstance(name, bytes) or not isinstance(value, bytes):
-            raise ValueError(f"The header {name!r} and its value must be bytes.")
-        if not HEADER_NAME_RE.fullmatch(name) or value.translate(None, b"\r\n\0") != value:
-            raise ValueError(f"The header {name!r} or its value is malformed.")
-        yield name, value
-
-
-_date: tuple[int, bytes] = (0, b"")
-
-
-def http_date() -> bytes:
-    """Return the time as the `date` header has it (RFC 9110 §6.6.1)."""
-    global _date  # noqa: PLW0603 - one for all responses of a second
-    now = int(time.time())
-    if _date[0] != now:
-        _date = (now, http.datetimeToString(now))
-    return _date[1]
 
 
 class GatewayRequest(WebRequest):
@@ -91,7 +48,6 @@ class GatewayRequest(WebRequest):
     Attributes:
         dispatched: Whether the headers are in and somebody answers this request.
         streaming: Whether the response has no end that is known.
-        response_started: Whether the response's head has been written.
         response_complete: Whether all of the response has been written.
     """
 
@@ -103,7 +59,6 @@ class GatewayRequest(WebRequest):
     uri: Any
     dispatched = False
     streaming = False
-    response_started = False
     response_complete = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -114,21 +69,20 @@ class GatewayRequest(WebRequest):
         self.server_addr = None
         self.application_queue = None
         self._response_started = False
-        self._body: deque[bytes] = deque()
-        self._body_held = 0
-        self._body_complete = False
-        self._body_delivered = False
-        self._body_remaining: int | None = 0
+        self._body = RequestBody(0)
         self._expects_continue = False
         self._discard = False
         self._wake_receive: asyncio.Future[None] | None = None
         self._wake_send: asyncio.Future[None] | None = None
         self._start: MutableMapping[str, Any] | None = None
-        self._chunked = False
-        self._no_body = False
-        self._length_left: int | None = None
+        self._response: Response | None = None
         self._writer: TransportWriter | None = None
         self._served = False
+
+    @property
+    def response_started(self) -> bool:
+        """Whether the response's head has been written."""
+        return self._response is not None
 
     # Called by the channel
 
@@ -144,13 +98,11 @@ class GatewayRequest(WebRequest):
         channel: GatewayChannel = self.channel
         self.dispatched = True
         self.method, self.uri, self.clientproto = channel._command, channel._path, channel._version
-        self._body_remaining = length
-        self._body_complete = length == 0
+        self._body = RequestBody(length)
         self.request_start = time.time()
         channel.stop_idle_timeout()
         try:
-            self._check_headers()
-            self.path, self.query_string = split_target(self.uri)
+            self._read_headers()
             if self._is_upgrade():
                 if length != 0:
                     raise BadRequestError("A WebSocket handshake has no body.")
@@ -171,13 +123,7 @@ class GatewayRequest(WebRequest):
     def handleContentChunk(self, data: bytes) -> None:
         """Keep a part of the body for the application."""
         self._expects_continue = False
-        if self._body_remaining is not None:
-            self._body_remaining -= len(data)
-        if self._discard or not data:
-            return
-        self._body.append(data)
-        self._body_held += len(data)
-        if self._body_held > READ_BUFFER_BYTES:
+        if not self._body.feed(data):
             if self.streaming:
                 self._discard_body()
             else:
@@ -186,13 +132,13 @@ class GatewayRequest(WebRequest):
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Take note that the body is in."""
-        channel: GatewayChannel = self.channel
+        channel = self.channel
         if channel is None or channel._closing:
             return
         if not self._served:
             super().requestReceived(command, path, version)
             return
-        self._body_complete = True
+        self._body.complete = True
         channel.resume_reading()
         if self.response_complete:
             self._done()
@@ -218,7 +164,7 @@ class GatewayRequest(WebRequest):
         self._disconnected = True
         if self._writer is not None:
             self._writer.stop()
-        self._body.clear()
+        self._body.discard()
         self._wake_receiver()
         self._wake_sender()
 
@@ -228,21 +174,15 @@ class GatewayRequest(WebRequest):
             self._writer.drained()
         self._wake_sender()
 
-    # The scope
-
-    def _check_headers(self) -> None:
-        for name, values in self.requestHeaders.getAllRawHeaders():
-            if not HEADER_NAME_RE.fullmatch(name):
-                raise BadRequestError("The name of a header is malformed.")
-            for value in values:
-                if not INVALID_HEADER_VALUE_BYTES.isdisjoint(value):
-                    raise BadRequestError("The value of a header holds a control character.")
+    def _read_headers(self) -> None:
+        check_headers(self.requestHeaders)
         expect = self.requestHeaders.getRawHeaders(b"expect", ())
         if self.clientproto == b"HTTP/1.1" and [value.lower() for value in expect] == [b"100-continue"]:
-            self._expects_continue = self._body_remaining != 0
+            self._expects_continue = not self._body.complete
         tokens = b",".join(self.requestHeaders.getRawHeaders(b"connection", ())).lower().split(b",")
         if b"close" in [token.strip() for token in tokens]:
             self.channel.persistent = 0
+        self.path, self.query_string = split_target(self.uri)
 
     def _is_upgrade(self) -> bool:
         upgrade = self.requestHeaders.getRawHeaders(b"upgrade")
@@ -255,24 +195,11 @@ class GatewayRequest(WebRequest):
         )
 
     def _scope(self) -> dict[str, Any]:
-        root_path = self.server.root_path
-        headers: list[tuple[bytes, bytes]] = []
-        for name, values in self.requestHeaders.getAllRawHeaders():
-            # A name with an underscore could pass for another in WSGI's environment (CVE-2015-0219).
-            if b"_" in name:
-                continue
-            lower = name.lower()
-            if lower == b"daphne-root-path":
-                root_path = unquote(values[-1].decode("latin-1"))
-                continue
-            headers.extend((lower, value) for value in values)
-        client, host = self.client, self.host
-        if hasattr(client, "host") and hasattr(client, "port"):
-            self.client_addr = [str(client.host), client.port]
-            self.server_addr = [str(host.host), host.port]
+        self.client_addr, self.server_addr = addresses(self.client, self.host)
+        root_path, headers = scope_headers(self.requestHeaders, self.server.root_path)
         scope: dict[str, Any] = {
             "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "asgi": dict(ASGI),
             "http_version": self.clientproto[5:].decode("ascii"),
             "method": self.method.decode("ascii"),
             "path": unquote(self.path.decode("ascii")),
@@ -297,8 +224,11 @@ class GatewayRequest(WebRequest):
         while True:
             if self._disconnected or self.response_complete:
                 return {"type": "http.disconnect"}
-            if self._body or (self._body_complete and not self._body_delivered):
-                return self._take_body()
+            if self._body.ready:
+                message = self._body.take()
+                if message["more_body"]:
+                    self.channel.resume_reading()
+                return message
             if self._expects_continue and not self.response_started:
                 self._expects_continue = False
                 self.channel.send_continue()
@@ -307,15 +237,6 @@ class GatewayRequest(WebRequest):
                 await self._wake_receive
             finally:
                 self._wake_receive = None
-
-    def _take_body(self) -> MutableMapping[str, Any]:
-        body = b"".join(self._body)
-        self._body.clear()
-        self._body_held = 0
-        self._body_delivered = self._body_complete
-        if not self._body_complete:
-            self.channel.resume_reading()
-        return {"type": "http.request", "body": body, "more_body": not self._body_complete}
 
     def _wake_receiver(self) -> None:
         if self._wake_receive is not None and not self._wake_receive.done():
@@ -334,14 +255,22 @@ class GatewayRequest(WebRequest):
             return
         if kind != "http.response.body":
             raise ValueError(f"{kind} is no message of an HTTP response.")
-        if self._start is None and not self.response_started:
-            raise RuntimeError("The response has not been started.")
         if self._disconnected or self.response_complete:
             return
         more = bool(message.get("more_body", False))
         body = bytes(message.get("body", b""))
-        data = b"" if self._start is None else self._head(self._start, more=more)
-        data += self._frame(body, more=more)
+        response, data = self._response, b""
+        if response is None:
+            if self._start is None:
+                raise RuntimeError("The response has not been started.")
+            response, data = self._begin(self._start, more=more)
+        try:
+            data += response.frame(body, more=more)
+        except ValueError:
+            # What the client would take for the next response must not follow.
+            self.channel.abort()
+            raise
+        self.sentLength += len(body)
         if data:
             write(self.channel.transport, data)
         if not more:
@@ -358,76 +287,28 @@ class GatewayRequest(WebRequest):
 
     # The response
 
-    def _head(self, start: MutableMapping[str, Any], *, more: bool) -> bytes:
-        status = int(start["status"])
-        self.code = status
-        version = self.clientproto
-        reason = http.RESPONSES.get(status, b"")
-        lines = [b"%b %d %b\r\n" % (version, status, reason)]
-        has_date = False
-        length: int | None = None
-        for name, value in checked_headers(start.get("headers", ())):
-            lower = name.lower()
-            if lower == b"transfer-encoding":
-                continue
-            if lower == b"connection":
-                if b"close" in value.lower():
-                    self.channel.persistent = 0
-                continue
-            if lower == b"content-length":
-                length = int(value)
-            has_date = has_date or lower == b"date"
-            lines.append(b"%b: %b\r\n" % (name, value))
-        if not has_date:
-            lines.append(b"date: %b\r\n" % http_date())
-        self._no_body = self.method == b"HEAD" or status in _NO_BODY
-        self._length_left = None if self._no_body else length
-        if length is None and not self._no_body:
-            self._choose_framing(lines, more=more)
-        self._decide_on_body()
-        if not self.channel.persistent:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        self._start = None
-        self.response_started = True
-        return b"".join(lines)
-
-    def _choose_framing(self, lines: list[bytes], *, more: bool) -> None:
-        if self.clientproto == b"HTTP/1.1":
-            self._chunked = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-        else:
-            self.channel.persistent = 0
-        if more:
+    def _begin(self, start: MutableMapping[str, Any], *, more: bool) -> tuple[Response, bytes]:
+        response = Response(self.clientproto, self.method, start, more=more)
+        self.code = response.status
+        channel = self.channel
+        if response.must_close or self._leaves_out_of_step():
+            channel.persistent = 0
+        if response.streaming:
             self.streaming = True
-            self.channel.persistent = 0
-            watch_peer(self.channel.transport, self.channel.factory.heartbeat)
-            if self._body_complete:
-                self.channel.read_behind_stream()
+            watch_peer(channel.transport, channel.factory.heartbeat)
+            if self._body.complete:
+                channel.read_behind_stream()
+        self._start = None
+        self._response = response
+        return response, response.head(close=not channel.persistent)
 
-    def _decide_on_body(self) -> None:
-        """Decide, before the head is written, what becomes of a body that is not in yet."""
-        if self._body_complete:
-            return
-        remaining = self._body_remaining
-        if self._expects_continue or remaining is None or remaining > UNREAD_BODY_DRAIN_BYTES:
-            # A client that waits for 100 may send the body or not: only closing keeps both in step.
-            self.channel.persistent = 0
-
-    def _frame(self, body: bytes, *, more: bool) -> bytes:
-        if self._no_body:
-            return b""
-        if self._length_left is not None:
-            self._length_left -= len(body)
-            if self._length_left < 0 or (self._length_left and not more):
-                # What the client would take for the next response must not follow.
-                self.channel.abort()
-                raise RuntimeError("The response's body is not as long as its content-length says.")
-        self.sentLength += len(body)
-        if not self._chunked:
-            return body
-        framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-        return framed if more else framed + LAST_CHUNK
+    def _leaves_out_of_step(self) -> bool:
+        """Whether only closing keeps both sides in step, with a body that is not in yet."""
+        if self._body.complete:
+            return False
+        remaining = self._body.remaining
+        # A client that waits for 100 may send its body or not.
+        return self._expects_continue or remaining is None or remaining > UNREAD_BODY_DRAIN_BYTES
 
     def _response_written(self) -> None:
         self.response_complete = True
@@ -436,7 +317,7 @@ class GatewayRequest(WebRequest):
             self._writer.stop()
         self._wake_receiver()
         self._discard_body()
-        if self._body_complete:
+        if self._body.complete:
             self._done()
         elif self.channel.persistent:
             self.channel.limit_unread_body()
@@ -450,15 +331,13 @@ class GatewayRequest(WebRequest):
             return
         self.response_complete = True
         self._log()
-        if self._chunked:
-            write(channel.transport, LAST_CHUNK)
+        if self._response is not None:
+            write(channel.transport, self._response.end())
         self._wake_receiver()
         channel.end(MAX_CLOSE_WAIT_SECONDS)
 
     def _discard_body(self) -> None:
-        self._discard = True
-        self._body.clear()
-        self._body_held = 0
+        self._body.discard()
         self.channel.resume_reading()
 
     def _done(self) -> None:
@@ -483,7 +362,7 @@ class GatewayRequest(WebRequest):
         if self.response_started:
             self.channel.abort()
             return
-        self.response_started = self.response_complete = True
+        self.response_complete = True
         self.code = problem.status
         self._log()
         self._wake_receiver()

@@ -6,6 +6,9 @@ set for each write, a list and a join. Where nothing is pending the socket takes
 version before any of this is used.
 """
 
+# Twisted's and Autobahn's methods are typed only in part.
+# mypy: disallow-untyped-calls=False
+
 import contextlib
 import socket
 from collections.abc import Callable
@@ -33,7 +36,7 @@ def pending_bytes(transport: Any) -> int:
     """Count the bytes that Twisted holds for a plain transport."""
     if not transport.connected:
         return 0
-    return len(transport.dataBuffer) - transport.offset + int(transport._tempDataLen)
+    return int(len(transport.dataBuffer) - transport.offset + transport._tempDataLen)
 
 
 def write(transport: Any, data: bytes) -> None:
@@ -83,7 +86,8 @@ def linger(transport: Any, *, flush_seconds: float = _FLUSH_SECONDS) -> None:
     if not transport.connected or isinstance(transport.protocol, LingeringClose):
         return
     # The peer of a TLS session gets its close alert from Twisted; half-closing below it would break the session.
-    if not isinstance(transport, FileDescriptor) or getattr(transport, "TLS", False):
+    half_closes = isinstance(transport, FileDescriptor) and not getattr(transport, "TLS", False)
+    if not half_closes:
         transport.unregisterProducer()
         transport.loseConnection()
         return

@@ -1,5 +1,8 @@
 """One WebSocket under Daphne: bounded both ways, refused with a whole response, written to directly."""
 
+# Twisted's and Autobahn's methods are typed only in part.
+# mypy: disallow-untyped-calls=False
+
 import asyncio
 import logging
 import time
@@ -11,11 +14,10 @@ from urllib.parse import unquote
 from autobahn.websocket.types import ConnectionDeny
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet.defer import Deferred
-from twisted.web import http
 
 from gateway_project.servers import daphne_application
-from gateway_project.servers.daphne_channel import problem_response
-from gateway_project.servers.daphne_http import checked_headers, http_date
+from gateway_project.servers.daphne_response import checked_headers, http_date, problem_response, status_line
+from gateway_project.servers.daphne_scope import ASGI, addresses
 from gateway_project.servers.daphne_transport import TransportWriter, is_plain, linger, watch_peer, write
 from gateway_project.servers.limits import MAX_CLOSE_WAIT_SECONDS, READ_BUFFER_BYTES
 from topics.problems import Problem
@@ -164,17 +166,14 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
             raise ConnectionDeny(400, "The path is not ASCII")
         self.path = request.path.encode("ascii")
         peer, host = self.transport.getPeer(), self.transport.getHost()
-        self.client_addr = self.server_addr = None
-        if hasattr(peer, "host") and hasattr(peer, "port"):
-            self.client_addr = [str(peer.host), peer.port]
-            self.server_addr = [str(host.host), host.port]
+        self.client_addr, self.server_addr = addresses(peer, host)
         extensions: dict[str, Any] = {"websocket.http.response": {}}
         if is_plain(self.transport):
             self._writer = TransportWriter(self.transport, Framing.WEBSOCKET, self._close)
             extensions[EXTENSION] = {"writer": self._writer}
         return {
             "type": "websocket",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "asgi": dict(ASGI),
             "http_version": "1.1",
             "scheme": "wss" if self._transport_details.is_secure else "ws",
             "path": unquote(request.path) or "/",
@@ -195,7 +194,7 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
         if subprotocol is not None and subprotocol not in self.websocket_protocols:
             raise ValueError("The subprotocol is none that the client offered.")
         headers: dict[str, list[str]] = {}
-        for name, value in checked_headers(message.get("headers", ())):
+        for name, value in checked_headers(message):
             headers.setdefault(name.decode("ascii"), []).append(value.decode("latin-1"))
         headers.setdefault("date", [http_date().decode("ascii")])
         self._deciding = False
@@ -228,10 +227,10 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
         else:
             linger(self.transport, flush_seconds=MAX_CLOSE_WAIT_SECONDS)
 
-    def _deny(self, status: int, headers: Any, body: bytes) -> None:
+    def _deny(self, start: MutableMapping[str, Any], body: bytes) -> None:
         """Answer the handshake with a response of the application."""
-        lines = [b"HTTP/1.1 %d %b\r\n" % (status, http.RESPONSES.get(status, b""))]
-        for name, value in checked_headers(headers):
+        lines = [status_line(b"HTTP/1.1", int(start["status"]))]
+        for name, value in checked_headers(start):
             if name.lower() not in {b"connection", b"content-length", b"transfer-encoding"}:
                 lines.append(b"%b: %b\r\n" % (name, value))
         lines.append(b"date: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % (http_date(), len(body)))
@@ -239,6 +238,9 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
         self._log("rejected")
         self.wasNotCleanReason = "the handshake was refused"
         self.dropConnection()
+
+    def _refuse(self, problem: Problem) -> None:
+        self._deny({"status": problem.status, "headers": problem.asgi_headers()}, problem.body())
 
     # ASGI
 
@@ -286,7 +288,7 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
                     self._wake_send = None
         elif kind == "websocket.close":
             if self._deciding:
-                self._deny(403, (), b"")
+                self._deny({"status": 403}, b"")
             else:
                 self._close(message.get("code"), message.get("reason"))
         elif kind in {"websocket.http.response.start", "websocket.http.response.body"} and self._deciding:
@@ -313,7 +315,7 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
             raise RuntimeError("The response has not been started.")
         self._denial_body += message.get("body", b"")
         if not message.get("more_body", False):
-            self._deny(self._denial["status"], self._denial.get("headers", ()), self._denial_body)
+            self._deny(self._denial, self._denial_body)
 
     # Messages, and the end
 
@@ -380,8 +382,7 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
         elif self._deciding:
             if error is None:
                 logger.error("The application ended before it answered the handshake.")
-            problem = Problem(500, "internal-error", "The request could not be answered; the log says why.")
-            self._deny(500, problem.asgi_headers(), problem.body())
+            self._refuse(Problem(500, "internal-error", "The request could not be answered; the log says why."))
         else:
             self._close(CLOSE_NORMAL if error is None else CLOSE_INTERNAL)
 
@@ -394,8 +395,7 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
     def check_timeouts(self) -> None:
         """Refuse a handshake that the application does not answer; an open WebSocket has no time limit."""
         if self._deciding and self.duration() > self.server.websocket_connect_timeout:
-            problem = Problem(503, "timeout", "The handshake was not answered in time.")
-            self._deny(503, problem.asgi_headers(), problem.body())
+            self._refuse(Problem(503, "timeout", "The handshake was not answered in time."))
 
     def _log(self, action: str) -> None:
         if self.server.action_logger is not None:
