@@ -26,8 +26,8 @@ from topics.conf import GatewaySettings
 from topics.consumers.sse import ALLOW, REQUEST_HEADERS, SseConsumer
 from topics.consumers.websocket import WebSocketConsumer
 from topics.cors import Cors
-from topics.problems import Problem
-from topics.responses import deny
+from topics.problems import Problem, method_not_allowed
+from topics.responses import deny, refuse
 from topics.runtime import shut_down
 
 _gateway: GatewaySettings = settings.GATEWAY
@@ -40,7 +40,16 @@ _admin_cors = Cors(
 )
 _subscriber_cors = Cors(_gateway.cors_origins, methods=ALLOW, headers=REQUEST_HEADERS)
 
-_HTTP = {
+
+async def _ws_over_http(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["method"] != "GET":
+        await refuse(send, method_not_allowed(scope["method"], "GET"))
+        return
+    headers = (("upgrade", "websocket"), ("connection", "upgrade"))
+    await refuse(send, Problem(426, "upgrade-required", "This is a WebSocket; connect with ws: or wss:.", headers))
+
+
+_HTTP: dict[str, Application] = {
     "/publish": PublishEndpoint(
         keys=_keys,
         cors=_admin_cors,
@@ -49,6 +58,7 @@ _HTTP = {
         body_seconds=_gateway.body_timeout_seconds,
     ),
     "/sse": SseConsumer.as_asgi(cors=_subscriber_cors),
+    "/ws": _ws_over_http,
     "/api/v1/tail": TailConsumer.as_asgi(keys=_keys, cors=_admin_cors),
 }
 _WEBSOCKET = {"/ws": WebSocketConsumer.as_asgi(cors=_subscriber_cors)}

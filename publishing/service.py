@@ -5,6 +5,7 @@ import time
 
 from topics import metrics
 from topics.events import Event
+from topics.exceptions import InvalidData
 from topics.placement.base import Drop, Routed
 from topics.runtime import Runtime
 
@@ -24,8 +25,17 @@ async def publish(runtime: Runtime, event: Event) -> Routed:
         Whom it was handed to. With `subscribers` 0 it was dropped, and that has been logged and counted.
 
     Raises:
+        InvalidData: The data holds half a surrogate pair, which UTF-8 cannot carry.
         PlacementUnavailable: It cannot be known who is connected; nothing was routed.
     """
+    if not event.data.isascii():
+        # Only JSON can bring such text in (an escape such as \ud800): refuse it here, before any subscriber's encoder.
+        try:
+            event.data.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidData(
+                f"data holds half a surrogate pair at character {error.start}; send whole characters."
+            ) from None
     await runtime.hub.settled()
     routed = await runtime.placement.route(event)
     if not routed.subscribers:

@@ -173,7 +173,7 @@ class Connection:
             self._quiet_ticks = 0
             self._outbox.write(frame(sse.KEEP_ALIVE, self._encoding[1]))
 
-    def close(self, reason: str, *, code: int, retry_ms: int | None = None) -> None:
+    def close(self, reason: str, *, code: int, retry_ms: int) -> None:
         """Tell the client why, let it take what waits, and end.
 
         Args:

@@ -5,7 +5,8 @@ GatewayError
 │   ├── InvalidTopic        a topic list that breaks the rules
 │   ├── InvalidId           an event id that breaks the rules
 │   ├── InvalidEventType    an event type that breaks the rules or is reserved
-│   └── InvalidRetry        a retry that is not 0 to 86,400,000 milliseconds
+│   ├── InvalidRetry        a retry that is not 0 to 86,400,000 milliseconds
+│   └── InvalidData         data that UTF-8 cannot carry
 ├── Refused                 a connection that is well-formed but not taken now
 │   ├── Draining            the node is shutting down
 │   ├── TooManyConnections  the node is full
@@ -54,6 +55,12 @@ class InvalidRetry(InvalidInput):
     """A retry that is not a whole number of milliseconds from 0 to 86,400,000."""
 
     slug = "invalid-retry"
+
+
+class InvalidData(InvalidInput):
+    """Data that UTF-8 cannot carry."""
+
+    slug = "invalid-body"
 
 
 class Refused(GatewayError):

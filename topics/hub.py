@@ -5,7 +5,6 @@ one write a connection. A large fan-out is cut into slices, so that other reques
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,10 +35,12 @@ class Hub:
 
     Args:
         node: Name of this node.
+        retry_ms: When a client should come back that an administrator closed, in milliseconds.
     """
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, retry_ms: int) -> None:
         self.node = node
+        self._retry_ms = retry_ms
         self.draining = False
         self.published = 0
         self.delivered = 0
@@ -133,7 +134,7 @@ class Hub:
         connection = self.connections.get(connection_id)
         if connection is None:
             return False
-        connection.close("closed-by-administrator", code=websocket.CLOSE_NORMAL)
+        connection.close("closed-by-administrator", code=websocket.CLOSE_NORMAL, retry_ms=self._retry_ms)
         return True
 
     def counters(self) -> Mapping[str, int]:
@@ -155,12 +156,18 @@ class Hub:
         metrics.GAPS.labels("slow-reader").inc(missed)
 
     def _step(self) -> None:
-        if self._fan_out is not None:
-            with contextlib.suppress(StopIteration):
-                next(self._fan_out)
-                asyncio.get_running_loop().call_soon(self._step)
-                return
-        self._fan_out = None
+        if self._fan_out is None:
+            return
+        try:
+            next(self._fan_out)
+        except StopIteration:
+            self._fan_out = None
+            return
+        except Exception:
+            # A generator that raised is finished; what waits behind the event that it failed on still goes out.
+            logger.exception("fan-out failed")
+            self._fan_out = self._slices()
+        asyncio.get_running_loop().call_soon(self._step)
 
     def _slices(self) -> Iterator[None]:
         since_yield = 0

@@ -32,6 +32,7 @@ SLUGS: Mapping[str, str] = MappingProxyType(
         "too-many-connections": "There are too many connections",
         "unauthorized": "The API key is missing or wrong",
         "unavailable": "The gateway cannot answer truthfully now",
+        "upgrade-required": "This is a WebSocket",
     }
 )
 """Every problem type that the gateway answers with, and its title."""

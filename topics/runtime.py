@@ -43,7 +43,7 @@ class Runtime:
         self.settings = settings
         self.node = Node(settings.node_name, settings.node_host, time.time(), VERSION)
         self.placement: Placement = placement or MemoryPlacement()
-        self.hub = Hub(self.node.name)
+        self.hub = Hub(self.node.name, settings.retry_ms)
         self.limits = OutboxLimits(settings.outbox_events, settings.outbox_bytes, settings.slow_reader)
         self._clients: Counter[str] = Counter()
         self._samples: deque[tuple[float, dict[str, int]]] = deque(maxlen=RATE_SECONDS + 1)

@@ -52,7 +52,7 @@ class SseConsumer(StreamConsumer):
             await refuse(self.base_send, method_not_allowed(method, ALLOW), headers)
             raise StopConsumer
         try:
-            subscription = read_subscription(self.scope, settings, formats=("json",))
+            subscription = read_subscription(self.scope, settings, formats=("raw", "json"))
             self._runtime.check_room(subscription.client)
             if method == "HEAD":
                 await respond(self.base_send, 200, [*SSE_HEADERS, *headers])

@@ -53,9 +53,19 @@ def read_query(scope: Scope) -> list[tuple[str, str]]:
         InvalidQuery: It is not ASCII, or what it encodes is not UTF-8.
     """
     try:
-        return parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
+        query = scope["query_string"].decode("ascii")
     except UnicodeDecodeError:
-        raise InvalidQuery("The query is not UTF-8; percent-encode its characters as UTF-8.") from None
+        raise InvalidQuery("The query is not ASCII; percent-encode its characters as UTF-8.") from None
+    parameters = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
+    for name, value in parameters:
+        # What is not UTF-8 has become surrogates, which UTF-8 cannot encode.
+        try:
+            (name + value).encode()
+        except UnicodeEncodeError:
+            raise InvalidQuery(
+                f"The query parameter {name[:32]!a} is not UTF-8; percent-encode its characters as UTF-8."
+            ) from None
+    return parameters
 
 
 def read_subscription(scope: Scope, settings: GatewaySettings, formats: Iterable[str]) -> Subscription:

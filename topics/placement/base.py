@@ -133,12 +133,19 @@ class Routed:
     """Whom an event was handed to.
 
     Attributes:
-        subscribers: Connections, one that holds several of the topics counted once. 0: nothing was routed.
-        topics: Connections of each topic that exists.
+        topics: Connections of each topic that exists; empty when nothing was routed.
     """
 
-    subscribers: int
     topics: Mapping[str, int]
+
+    @property
+    def subscribers(self) -> int:
+        """The sum: a connection that holds several of the topics counts for each, though it gets the event once.
+
+        Counting it once would take a list of every topic's connections for each publish, which neither Redis nor
+        a Durable Object a topic can give at a fair price.
+        """
+        return sum(self.topics.values())
 
 
 class LocalNode(Protocol):

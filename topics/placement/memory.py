@@ -75,20 +75,16 @@ class MemoryPlacement:
     async def route(self, event: Event) -> Routed:
         """Hand an event to the hub."""
         counts: dict[str, int] = {}
-        found: list[set[str]] = []
         for name in event.topics:
             topic = self._topics.get(name)
             if topic is not None:
                 counts[name] = len(topic.connections)
-                found.append(topic.connections)
                 topic.events += 1
                 topic.last_id = event.id
                 topic.last_time = event.time
         if counts:
             self._here.deliver(event)
-        # Most events have one topic, whose number is known.
-        subscribers = len(found[0]) if len(found) == 1 else len(set().union(*found))
-        return Routed(subscribers, counts)
+        return Routed(counts)
 
     async def report_drop(self, drop: Drop) -> None:
         """Tell the hub's tails."""

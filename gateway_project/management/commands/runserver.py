@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from gateway_project.development import KEY_WAS_MADE, first_steps
+from gateway_project.servers.files import raise_file_limit
 
 
 class Command(runserver.Command):
@@ -19,6 +20,7 @@ class Command(runserver.Command):
         """Print the first steps, then run."""
         if settings.GATEWAY_PROBLEMS:
             raise CommandError("\n".join(problem.message for problem in settings.GATEWAY_PROBLEMS))
+        raise_file_limit()
         host = f"[{self.addr}]" if self._raw_ipv6 else self.addr
         made = KEY_WAS_MADE in os.environ
         self.stdout.write(first_steps(f"http://{host}:{self.port}", settings.GATEWAY.api_keys[0], made=made))

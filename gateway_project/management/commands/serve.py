@@ -46,8 +46,10 @@ class Command(BaseCommand):
             from gateway_project.servers.uvicorn import run
         else:
             from gateway_project.servers.daphne_serve import run
+        from gateway_project.servers.files import raise_file_limit
         from topics.runtime import shut_down
 
+        raise_file_limit()
         gateway = settings.GATEWAY
         run(
             APPLICATION,
