@@ -21,6 +21,8 @@ HERE = Path(__file__).resolve().parent
 PLACE = ROOT / ".autobahn"
 """Where the environment and the reports go."""
 
+REPORTS = PLACE / "reports"
+
 PYTHON_VARIABLE = "AUTOBAHN_PYTHON"
 INSTALL_SECONDS = 600
 RUN_SECONDS = 1200
@@ -71,7 +73,7 @@ class FuzzingClient:
         Raises:
             RunFailed: it ended badly, took more than 20 minutes, or left cases out.
         """
-        place = PLACE / "reports" / agent
+        place = REPORTS / agent
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         specification = place / "fuzzingclient.json"
@@ -133,9 +135,7 @@ def find_or_install() -> FuzzingClient:
     _run_or_missing(sys.executable, "-m", "venv", "--clear", str(installer))
     requirements = ("--disable-pip-version-check", "--quiet", "--require-hashes", "--requirement")
     pip_install = ("-m", "pip", "install", *requirements)
-    _run_or_missing(
-        str(installer / "bin" / "python"), *pip_install, str(HERE / "requirements-virtualenv.txt")
-    )
+    _run_or_missing(str(installer / "bin" / "python"), *pip_install, str(HERE / "requirements-virtualenv.txt"))
     _run_or_missing(
         str(installer / "bin" / "python"),
         "-m",
@@ -170,9 +170,7 @@ def _candidates() -> Iterator[str]:
     yield from ("python2.7", "python2", "pypy")
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     yield str(pyenv / "versions" / "2.7.*")
-    yield from (
-        str(found / "bin" / "python2.7") for found in sorted(pyenv.glob("versions/2.7.*"), reverse=True)
-    )
+    yield from (str(found / "bin" / "python2.7") for found in sorted(pyenv.glob("versions/2.7.*"), reverse=True))
 
 
 def _is_python27(candidate: str) -> bool:

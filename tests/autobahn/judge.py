@@ -117,9 +117,7 @@ def _wrong_close(report: CaseReport) -> str:
     if any(entry[0] in GAVE_UP_WAITING for entry in report["wirelog"]):
         allowed.add(report["localCloseCode"])
     if report["closedByMe"] != expected["closedByMe"]:
-        return (
-            f"closed by the {'fuzzing client' if report['closedByMe'] else 'server'}: expected the other side"
-        )
+        return f"closed by the {'fuzzing client' if report['closedByMe'] else 'server'}: expected the other side"
     if expected["requireClean"] and not report["wasClean"]:
         return f"not closed cleanly: {report['wasNotCleanReason']}"
     if report["remoteCloseCode"] not in allowed:
