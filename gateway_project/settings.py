@@ -22,11 +22,8 @@ ALLOWED_HOSTS = ["*"]
 # Signs the cursors of lists. Every node has the same keys, so every node knows the others' cursors.
 SECRET_KEY = hashlib.sha256("\n".join(("sse-gateway", *sorted(GATEWAY.api_keys))).encode()).hexdigest()
 
-INSTALLED_APPS = ["gateway_project", "dashboard", "publishing", "topics", "ninja", "django.contrib.staticfiles"]
-MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-]
+INSTALLED_APPS = ["gateway_project", "dashboard", "publishing", "topics", "ninja"]
+MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
 ROOT_URLCONF = "gateway_project.urls"
 ASGI_APPLICATION = "gateway_project.asgi.application"
 APPEND_SLASH = False
@@ -36,8 +33,6 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 STATIC_URL = "/static/"
-# Serves the apps' own files as they are: nothing to collect before a first run.
-WHITENOISE_USE_FINDERS = True
 
 # The front has limited and read the body before Django sees the request (gateway_project/front.py).
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
