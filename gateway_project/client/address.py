@@ -66,6 +66,11 @@ def gateway_url(argument: str | None, environment: Mapping[str, str] = os.enviro
         raise _no_address(url)
     if not url.isascii() or any(character.isspace() for character in url):
         raise _no_address(url)
+    try:
+        # What the resolver would do, and fail at with an error that is not one of the network.
+        parts.hostname.encode("idna")
+    except UnicodeError:
+        raise _no_address(url) from None
     if parts.username is not None or parts.password is not None:
         raise UsageError("The gateway's address must carry no name and no password: others on this machine can see it.")
     if parts.query or parts.fragment:

@@ -4,7 +4,8 @@ ClientError
 ├── UsageError      the command was called wrongly: nothing was sent
 ├── Refused         the gateway, or what answered in its place, will not change its mind
 ├── Unavailable     nothing happened; the same request is right later
-└── Unanswered      a publish went out and no answer came back: nobody knows what happened
+├── Unanswered      a publish went out and no answer came back: nobody knows what happened
+└── OutputFailed    what came cannot be printed
 """
 
 
@@ -56,3 +57,7 @@ class Unavailable(ClientError):
 
 class Unanswered(ClientError):
     """The request went out and its answer was lost."""
+
+
+class OutputFailed(ClientError):
+    """Standard output does not take any more: a full disk, a terminal that went away."""

@@ -3,6 +3,7 @@
 import httpx
 
 from gateway_project.client.address import USER_AGENT, Gateway
+from gateway_project.client.exceptions import UsageError
 
 CONNECT_SECONDS = 10.0
 
@@ -13,11 +14,19 @@ def http_client(gateway: Gateway, read_seconds: float) -> httpx.AsyncClient:
     Args:
         gateway: whom it will talk to.
         read_seconds: without a single byte for so long, a read fails.
+
+    Raises:
+        UsageError: the environment names a proxy or certificates that cannot be used.
     """
-    return httpx.AsyncClient(
-        timeout=httpx.Timeout(read_seconds, connect=min(CONNECT_SECONDS, read_seconds)),
-        # The environment's proxy is kept, as curl does, but not on the way to this very machine.
-        mounts={"http://": None, "https://": None, "all://": None} if gateway.is_local else None,
-        # A compressing proxy would hold back events until it has a block full.
-        headers={"user-agent": USER_AGENT, "accept-encoding": "identity"},
-    )
+    try:
+        return httpx.AsyncClient(
+            timeout=httpx.Timeout(read_seconds, connect=min(CONNECT_SECONDS, read_seconds)),
+            # The environment's certificates hold everywhere; its proxy, as in curl, but not on the way to
+            # this very machine, which a proxy elsewhere cannot reach.
+            verify=httpx.create_ssl_context(),
+            trust_env=not gateway.is_local,
+            # A compressing proxy would hold back events until it has a block full.
+            headers={"user-agent": USER_AGENT, "accept-encoding": "identity"},
+        )
+    except (ImportError, ValueError, OSError) as error:
+        raise UsageError(f"The proxy or the certificates that the environment names cannot be used: {error}") from error

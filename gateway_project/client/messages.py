@@ -30,7 +30,8 @@ class Event(_Message):
 
     type: Literal["event"] = "event"
     topics: list[str]
-    id: str
+    # It goes back in a header, whatever the other side is.
+    id: Annotated[str, Field(pattern="^[!-~]+$")]
     event: str = "message"
     data: str
     time: str = ""

@@ -6,7 +6,7 @@ import select
 import stat
 import sys
 
-from gateway_project.client.exceptions import UsageError
+from gateway_project.client.exceptions import OutputFailed, UsageError
 
 
 class Interrupted(Exception):
@@ -47,7 +47,7 @@ class Output:
 
         Raises:
             BrokenPipeError: the reader is gone.
-            OSError: it cannot be written: a full disk, a terminal that went away.
+            OutputFailed: it cannot be written.
             Interrupted: by a signal.
         """
         rest = memoryview((text + "\n").encode(self._encoding, "backslashreplace"))
@@ -59,6 +59,10 @@ class Output:
                 except BlockingIOError:
                     # Somebody who shares this pipe or terminal has made it non-blocking.
                     select.select([], [self.descriptor], [])
+                except BrokenPipeError:
+                    raise
+                except OSError as error:
+                    raise OutputFailed(f"The output cannot be written: {error.strerror}") from error
         finally:
             self.writing = False
 

@@ -39,7 +39,7 @@ async def print_events(
 
     Raises:
         Refused: the gateway will not give it.
-        BrokenPipeError, OSError, Interrupted: see `Output.line`.
+        BrokenPipeError, OutputFailed, Interrupted: see `Output.line`.
     """
     write = event_json if as_json else event_text
     backoff = Backoff(RECONNECT_SECONDS, LONGEST_WAIT_SECONDS)

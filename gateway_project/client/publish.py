@@ -12,7 +12,7 @@ from gateway_project.client.backoff import Backoff
 from gateway_project.client.exceptions import Refused, Unanswered, Unavailable
 from gateway_project.client.http_client import http_client
 from gateway_project.client.problems import failure, no_connection
-from gateway_project.client.terminal import dropped_because, plural, printable
+from gateway_project.client.terminal import MOST_NAMES, dropped_because, plural, printable
 
 _GRACE = 0.5
 """Seconds past the deadline: httpx's own time-outs, which know what was waited for, come first."""
@@ -153,7 +153,7 @@ def outcome_text(outcome: Delivered | Dropped) -> str:
     if isinstance(outcome, Dropped):
         return f"Dropped: {dropped_because(outcome.reason)}. Id {printable(outcome.id)}."
     parts = [f"{printable(topic)}: {count}" for topic, count in outcome.topics.items()]
-    by_topic = f" ({', '.join(parts)})" if len(parts) > 1 else ""
+    by_topic = f" ({', '.join(parts)})" if 1 < len(parts) <= MOST_NAMES else ""
     return f"Delivered to {plural(outcome.subscribers, 'subscriber')}{by_topic}. Id {printable(outcome.id)}."
 
 

@@ -12,6 +12,9 @@ from gateway_project.client.http_client import http_client
 from gateway_project.client.messages import Message, ReconnectionTime, from_sse
 from gateway_project.client.problems import broken_connection, failure, no_connection
 
+LARGEST_PROBLEM = 64 * 1024
+"""Bytes of a refusal that are read."""
+
 
 async def subscription(
     gateway: Gateway, topics: str, last_event_id: str | None, *, silence: float
@@ -54,8 +57,9 @@ async def _messages(
             client.stream("GET", gateway.http(path), params=query, headers=headers) as response,
         ):
             if response.status_code != 200:
-                body = await response.aread()
-                raise failure(response.status_code, response.headers, body, server_errors_pass=True)
+                raise failure(
+                    response.status_code, response.headers, await _beginning(response), server_errors_pass=True
+                )
             async with aclosing(EventSource(response).aiter_sse()) as blocks:
                 async for block in blocks:
                     if block.retry is not None and block.retry >= 0:
@@ -74,3 +78,13 @@ async def _messages(
             f"Is {gateway.url} the gateway's address? Check --url or GATEWAY_URL.",
         ) from error
     raise Unavailable("The stream ended")
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    """The body, which may be anybody's and endless, as far as a problem could reach."""
+    body = b""
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > LARGEST_PROBLEM:
+            break
+    return body

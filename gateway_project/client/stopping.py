@@ -30,9 +30,6 @@ def exit_code(work: Callable[[], int]) -> int:
         return SUCCESS
     except KeyboardInterrupt:
         return INTERRUPTED
-    except OSError as error:
-        tell(f"The output cannot be written: {error.strerror or error}.")
-        return FAILURE
 
 
 def sentence(error: ClientError) -> str:

@@ -16,6 +16,9 @@ from gateway_project.client.messages import (
     ReconnectionTime,
 )
 
+MOST_NAMES = 5
+"""Topics that a sentence names."""
+
 _LINE_ENDS = re.compile("\r\n|\r|\n")
 # Unassigned and private characters are left alone: to a newer terminal they are emoji and symbols.
 _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -67,8 +70,7 @@ def notice(message: Message | Lost, url: str) -> str | None:
     """The sentence for what is not an event; None for what nobody needs to read."""
     match message:
         case Open():
-            topics = ", ".join(map(printable, message.topics or [message.topic]))
-            details = [f"topics: {topics}" if len(message.topics) > 1 else f"topic: {topics}"]
+            details = [_named(message.topics or [message.topic])]
             if message.connection:
                 details.append(f"connection {printable(message.connection)}")
             if message.node:
@@ -95,3 +97,10 @@ def dropped_because(reason: str) -> str:
 def plural(count: int, noun: str) -> str:
     """The number with its noun."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _named(topics: list[str]) -> str:
+    names = ", ".join(map(printable, topics[:MOST_NAMES]))
+    if len(topics) == 1:
+        return f"topic: {names}"
+    return f"topics: {names}" if len(topics) <= MOST_NAMES else f"topics: {names} and {len(topics) - MOST_NAMES} more"

@@ -13,7 +13,7 @@ from websockets.exceptions import (
 )
 
 from gateway_project.client.address import USER_AGENT, Gateway
-from gateway_project.client.exceptions import Refused, Unavailable
+from gateway_project.client.exceptions import Refused, Unavailable, UsageError
 from gateway_project.client.http_client import CONNECT_SECONDS
 from gateway_project.client.messages import Message, from_websocket
 from gateway_project.client.problems import failure, no_connection
@@ -67,6 +67,8 @@ async def subscription(
             "The answer is not a WebSocket",
             f"Is {gateway.url} the gateway's address? Check --url or GATEWAY_URL.",
         ) from error
+    except ImportError as error:
+        raise UsageError(f"The proxy that the environment names cannot be used: {error}") from error
     except WebSocketException as error:
         raise Unavailable(f"The WebSocket failed ({error})") from error
 

@@ -351,9 +351,14 @@ def test_an_administrator_closes_a_subscription_and_it_comes_back(gateway: Runni
 
 
 @pytest.mark.parametrize(
-    "arguments", [("subscribe",), ("subscribe", "--websocket"), ("tail",)], ids=["sse", "websocket", "tail"]
+    ("arguments", "number", "code"),
+    [
+        (("subscribe",), signal.SIGINT, 130),
+        (("subscribe", "--websocket"), signal.SIGTERM, 0),
+        (("tail",), signal.SIGTERM, 0),
+    ],
+    ids=["sse", "websocket", "tail"],
 )
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)], ids=["ctrl-c", "term"])
 def test_a_signal_ends_it_cleanly(
     gateway: RunningGateway, topic: str, arguments: tuple[str, ...], number: signal.Signals, code: int
 ) -> None:

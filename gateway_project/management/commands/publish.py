@@ -1,6 +1,7 @@
 """`manage.py publish`: publish one event to a running gateway."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from functools import partial
@@ -20,7 +21,7 @@ from gateway_project.client.arguments import (
 from gateway_project.client.backoff import Backoff
 from gateway_project.client.exceptions import Refused, UsageError
 from gateway_project.client.identifiers import fresh_id
-from gateway_project.client.output import tell
+from gateway_project.client.output import Output, tell
 from gateway_project.client.publish import Dropped, Publication, outcome_object, outcome_text, publish
 from gateway_project.client.stopping import SUCCESS, exit_code
 from gateway_project.client.terminal import one_line_json, printable
@@ -69,6 +70,7 @@ class Command(BaseCommand):
 
     def _publish(self, options: dict[str, Any]) -> int:
         gateway = gateway_from(options, with_key=True)
+        output = Output.standard()
         event: str | None = options["event"]
         publication = Publication(
             topics=topic_list([options["topics"]]),
@@ -89,11 +91,16 @@ class Command(BaseCommand):
             )
         except Refused as error:
             if options["json"] and error.problem is not None:
-                self.stdout.write(one_line_json(error.problem))
+                _print(output, one_line_json(error.problem))
             raise
-        self.stdout.write(one_line_json(outcome_object(outcome)) if options["json"] else outcome_text(outcome))
-        self.stdout.flush()
+        _print(output, one_line_json(outcome_object(outcome)) if options["json"] else outcome_text(outcome))
         return DROPPED if isinstance(outcome, Dropped) and options["fail_if_dropped"] else SUCCESS
+
+
+def _print(output: Output, line: str) -> None:
+    # Whether anybody reads it changes nothing about what happened, nor about the exit code.
+    with contextlib.suppress(BrokenPipeError):
+        output.line(line)
 
 
 def _data(argument: str | None, file: str | None) -> bytes:
@@ -103,6 +110,8 @@ def _data(argument: str | None, file: str | None) -> bytes:
         # The bytes that the shell gave, also when they are not UTF-8: the gateway is the judge of them.
         return os.fsencode(argument)
     if file is None:
+        if sys.stdin is None:
+            raise UsageError("Standard input is closed: there is nothing to publish.")
         return _read(sys.stdin.buffer, "Standard input")
     try:
         with Path(file).open("rb") as stream:

@@ -37,6 +37,8 @@ def test_argument_goes_before_environment_and_environment_before_default(
         "http://ho st",
         "http://host\n",
         "http://hôst",
+        "http://a..b",
+        f"http://{'a' * 64}",
         "http://host/?topic=a",
         "http://host/#a",
     ],

@@ -81,7 +81,8 @@ def test_a_block_without_data_is_no_message() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["hello", "[]", "7", '{"type":"event"}', '{"type":"event","topics":"a","id":"1","data":"x"}', '{"type":'],
+    ["hello", "[]", "7", '{"type":"event"}', '{"type":"event","topics":"a","id":"1","data":"x"}', '{"type":']
+    + [json.dumps({**EVENT, "id": event_id}) for event_id in ("", "a b", "a\r\nb", "a\n", "é", 7)],
 )
 def test_what_is_not_a_message_ends_the_connection(text: str) -> None:
     with pytest.raises(Unavailable, match="not a gateway's message"):

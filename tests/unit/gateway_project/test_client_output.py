@@ -4,10 +4,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from gateway_project.client.exceptions import Refused, Unavailable, UsageError
+from gateway_project.client.exceptions import OutputFailed, Refused, Unavailable, UsageError
 from gateway_project.client.output import Output
 from gateway_project.client.stopping import exit_code, run
 
@@ -55,6 +56,11 @@ def test_a_reader_that_is_gone_is_told(pipe: Pipe) -> None:
     os.close(pipe[0])
     with pytest.raises(BrokenPipeError):
         Output(pipe[1]).line("x")
+
+
+def test_a_full_disk_is_told() -> None:
+    with Path("/dev/full").open("wb") as full, pytest.raises(OutputFailed, match="No space left on device"):
+        Output(full.fileno()).line("x")
 
 
 def test_a_pipe_that_somebody_made_non_blocking_loses_nothing(pipe: Pipe) -> None:
@@ -146,11 +152,7 @@ def raising(error: BaseException) -> Callable[[], int]:
         (Refused("HTTP 500", status=500), 1, "The gateway refused it. HTTP 500.\n"),
         (BrokenPipeError(), 0, ""),
         (KeyboardInterrupt(), 130, ""),
-        (
-            OSError(28, "No space left on device"),
-            1,
-            "The output cannot be written: No space left on device.\n",
-        ),
+        (OutputFailed("The disk is full"), 1, "The disk is full.\n"),
     ],
 )
 def test_exit_codes(error: BaseException, code: int, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:

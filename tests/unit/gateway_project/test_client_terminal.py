@@ -41,7 +41,7 @@ def test_what_people_write_stays(text: str) -> None:
 
 @given(st.text(alphabet=st.characters()))
 def test_nothing_printed_controls_the_terminal(text: str) -> None:
-    shown = event_text(event(text, id=text, event=text, time=text))
+    shown = event_text(Event.model_construct(topics=[text], id=text, event=text, time=text, data=text))
     assert not [c for c in shown if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} and c not in "\n\t"]
     # Only the event itself begins a line.
     assert all(line.startswith("    ") for line in shown.split("\n")[1:])
@@ -85,6 +85,7 @@ def test_a_dropped_publish_says_so() -> None:
             Open(connection="c", topics=["a", "b"], node="n"),
             "Connected to http://host (topics: a, b, connection c, node n).",
         ),
+        (Open(topics=list("abcdefg")), "Connected to http://host (topics: a, b, c, d, e and 2 more)."),
         (Open(topic="a", node="n"), "Connected to http://host (topic: a, node n)."),
         (
             Gap(topic="a", missed=1, reason="slow-reader"),
