@@ -10,7 +10,7 @@ from ninja.responses import Status
 from dashboard import query
 from dashboard.cursor import Cursor
 from dashboard.query import CursorParameter, Limit
-from dashboard.schemas import Connection, ListPage, Node, Topic, Totals
+from dashboard.schemas import Connection, ConnectionPage, Node, NodePage, Topic, TopicPage, Totals
 from publishing.authentication import API_KEY
 from publishing.schemas import ProblemDetails
 from topics.events import parse_topics
@@ -28,19 +28,19 @@ _NODES = Cursor("nodes")
     "/topics",
     operation_id="listTopics",
     summary="List topics",
-    response={200: ListPage[Topic], (400, 401, 503): ProblemDetails},
+    response={200: TopicPage, (400, 401, 503): ProblemDetails},
 )
 async def list_topics(
     request: HttpRequest,
     limit: Limit,
     cursor: CursorParameter,
     q: Annotated[str, Query("", description="Part of the name; case matters.", example="news")],
-) -> ListPage[Topic]:
+) -> TopicPage:
     """List the topics that exist on any node, by name."""
     query.check(request, ("limit", "cursor", "q"))
     runtime = await running()
     page = await runtime.placement.topics(limit=limit, after=_after(_TOPICS, cursor), q=q)
-    return ListPage[Topic](
+    return TopicPage(
         items=[Topic.of(record) for record in page.items], next=_next(_TOPICS, page.next), total=page.total
     )
 
@@ -49,7 +49,7 @@ async def list_topics(
     "/connections",
     operation_id="listConnections",
     summary="List connections",
-    response={200: ListPage[Connection], (400, 401, 503): ProblemDetails},
+    response={200: ConnectionPage, (400, 401, 503): ProblemDetails},
 )
 async def list_connections(
     request: HttpRequest,
@@ -58,7 +58,7 @@ async def list_connections(
     topic: Annotated[str | None, Query(None, description="Only those subscribed to this topic.")],
     node: Annotated[str | None, Query(None, description="Only those that this node holds.")],
     transport: Annotated[Transport | None, Query(None, description="Only those of this transport.")],
-) -> ListPage[Connection]:
+) -> ConnectionPage:
     """List the connections of all nodes, in the order of their coming."""
     query.check(request, ("limit", "cursor", "topic", "node", "transport"))
     if topic is not None:
@@ -67,7 +67,7 @@ async def list_connections(
     page = await runtime.placement.connections(
         limit=limit, after=_after(_CONNECTIONS, cursor), topic=topic, node=node, transport=transport
     )
-    return ListPage[Connection](
+    return ConnectionPage(
         items=[Connection.of(record) for record in page.items],
         next=_next(_CONNECTIONS, page.next),
         total=page.total,
@@ -107,9 +107,9 @@ async def close_connection(request: HttpRequest, connection_id: str) -> Status[N
     "/nodes",
     operation_id="listNodes",
     summary="List nodes",
-    response={200: ListPage[Node], (400, 401, 503): ProblemDetails},
+    response={200: NodePage, (400, 401, 503): ProblemDetails},
 )
-async def list_nodes(request: HttpRequest, limit: Limit, cursor: CursorParameter) -> ListPage[Node]:
+async def list_nodes(request: HttpRequest, limit: Limit, cursor: CursorParameter) -> NodePage:
     """List the gateway processes that live, by name."""
     query.check(request, ("limit", "cursor"))
     runtime = await running()
@@ -117,7 +117,7 @@ async def list_nodes(request: HttpRequest, limit: Limit, cursor: CursorParameter
     nodes: Sequence[NodeStatus] = sorted(await runtime.placement.nodes(), key=lambda status: status.node.name)
     rest = [status for status in nodes if after is None or status.node.name > after]
     page = rest[:limit]
-    return ListPage[Node](
+    return NodePage(
         items=[Node.of(status) for status in page],
         next=_next(_NODES, page[-1].node.name if len(rest) > limit else None),
         total=len(nodes),

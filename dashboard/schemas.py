@@ -110,6 +110,18 @@ class Node(BaseModel):
         )
 
 
+class TopicPage(ListPage[Topic]):
+    """One page of the topics."""
+
+
+class ConnectionPage(ListPage[Connection]):
+    """One page of the connections."""
+
+
+class NodePage(ListPage[Node]):
+    """One page of the nodes."""
+
+
 class Rates(BaseModel):
     """Rates over the last seconds."""
 

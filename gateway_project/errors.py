@@ -1,11 +1,10 @@
 """Every error that Django or django-ninja answers, as problem details (RFC 9457)."""
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import IO, Any, cast
+from collections.abc import Callable
+from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -19,36 +18,30 @@ logger = logging.getLogger(__name__)
 
 _NOT_FOUND = Problem(404, "not-found", "There is nothing at this path; /api/docs lists the endpoints.")
 _INTERNAL_ERROR = Problem(500, "internal-error", "The gateway failed; its log says why. Try again.")
-_BAD_REQUEST = Problem(400, "invalid-request", "The request is malformed; see /api/docs for what is taken.")
-_TOO_LARGE = Problem(413, "too-large", "The body is larger than the gateway takes; send less in one request.")
+BAD_REQUEST = Problem(400, "invalid-request", "The request is malformed; see /api/docs for what is taken.")
+TOO_LARGE = Problem(413, "too-large", "The body is larger than the gateway takes; send less in one request.")
 _FORBIDDEN = Problem(403, "origin-not-allowed", "This request is not allowed.")
 _NOT_JSON = Problem(400, "invalid-body", "The body is not JSON in UTF-8; send an object as /api/docs shows it.")
 
 
 def respond(problem: Problem) -> HttpResponse:
     """Return a problem as Django's response."""
-    response = HttpResponse(problem.body(), status=problem.status)
-    for name, value in problem.asgi_headers():
-        response[name.decode("ascii")] = value.decode("ascii")
+    response = HttpResponse()
+    tell(response, problem)
     return response
 
 
-class ProblemHandler(ASGIHandler):
-    """Django's ASGI handler, with problems for the requests that it refuses before any middleware sees them."""
-
-    def create_request(
-        self, scope: Mapping[str, Any], body_file: IO[bytes]
-    ) -> tuple[ASGIRequest, None] | tuple[None, HttpResponse]:
-        """Return the request, or a problem when its path or query is not UTF-8 or its body is too large."""
-        request, refusal = super().create_request(scope, body_file)
-        if refusal is None:
-            return cast(ASGIRequest, request), None
-        return None, respond(_TOO_LARGE if refusal.status_code == 413 else _BAD_REQUEST)
+def tell(response: HttpResponse, problem: Problem) -> None:
+    """Make a response tell a problem; it keeps those of its headers that the problem does not set."""
+    response.status_code = problem.status
+    response.content = problem.body()
+    for name, value in problem.asgi_headers():
+        response[name.decode("ascii")] = value.decode("ascii")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what Django finds suspicious (`handler400`)."""
-    return respond(_TOO_LARGE if isinstance(exception, RequestDataTooBig) else _BAD_REQUEST)
+    return respond(TOO_LARGE if isinstance(exception, RequestDataTooBig) else BAD_REQUEST)
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:

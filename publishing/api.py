@@ -116,7 +116,12 @@ def read_event(request: PublishRequest, settings: GatewaySettings) -> Event:
     Raises:
         InvalidInput: It breaks one; the message names the field.
     """
-    if len(request.data.encode("utf-8")) > settings.max_event_bytes:
+    try:
+        size = len(request.data.encode("utf-8"))
+    except UnicodeEncodeError:
+        # JSON can escape half of a surrogate pair (RFC 8259 §8.2), which no event stream can carry.
+        raise InvalidBody("data holds a lone surrogate; send valid Unicode.") from None
+    if size > settings.max_event_bytes:
         raise TooLarge(f"data is over {settings.max_event_bytes} bytes of UTF-8; send less.")
     return Event(
         topics=_topics(request.topics, settings.max_topics),

@@ -10,7 +10,6 @@ _ADVICE = {
     "missing": "is missing; send it",
     "extra_forbidden": "is not known; leave it out",
     "string_type": "must be a string",
-    "string_unicode": "holds characters that UTF-8 cannot carry (lone surrogates); send valid Unicode",
     "int_type": "must be a whole number",
     "list_type": "must be a list",
     "model_type": "must be an object",
