@@ -6,12 +6,12 @@ goes to the gateway's own application, so that it starts, logs and drains as it 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gateway_project.asgi import application as gateway
 
-Message = MutableMapping[str, Any]
+Message = dict[str, Any]
 
 
 async def application(

@@ -66,10 +66,12 @@ def run_target(client: FuzzingClient, server: str, target: Target, cases: dict[s
     agent = f"{server}-{target.name}"
     with RunningGateway(server, environment) as gateway:
         url = gateway.url.replace("http://", "ws://", 1) + target.path
-        reports = client.run(agent, url, cases)
-        running = gateway.running
-        exit_code = gateway.stop()
-    (REPORTS / agent / "server.log").write_text(gateway.log)
+        try:
+            reports = client.run(agent, url, cases)
+        finally:
+            running = gateway.running
+            exit_code = gateway.stop()
+            (REPORTS / agent / "server.log").write_text(gateway.log)
     summary = summarize(reports, target.judge)
     if not running or exit_code:
         summary["failed"].append({"case": "server", "reason": f"ended with {exit_code}"})
