@@ -150,6 +150,11 @@ class RunningGateway:
         return "\n".join(self.lines)
 
     @property
+    def errors(self) -> list[str]:
+        """What should never be there: lines that are no log lines, and those of level error or above."""
+        return [line for line in self.lines if _is_error(_as_object(line))]
+
+    @property
     def running(self) -> bool:
         """Whether the child has not ended yet."""
         return self._child.poll() is None
@@ -196,3 +201,7 @@ def _as_object(line: str) -> LogLine | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def _is_error(entry: LogLine | None) -> bool:
+    return entry is None or entry.get("level") in {"error", "critical"} or "exception" in entry

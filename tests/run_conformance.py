@@ -14,35 +14,42 @@ from collections.abc import Sequence
 from tests.gateway import ROOT, GatewayFailed, RunningGateway
 
 SERVERS = ("daphne", "uvicorn")
+RESULTS = ROOT / "test-results"
 
 
 def run_suite(name: str, url: str, key: str, arguments: Sequence[str]) -> int:
     """Run pytest on ``tests/conformance`` against *url*; returns its exit code."""
     print(f"== conformance: {name} ({url})", flush=True)
-    results = ROOT / "test-results"
-    results.mkdir(exist_ok=True)
+    RESULTS.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "pytest", "tests/conformance", "-q"]
-    command += [f"--junitxml={results / f'conformance-{name}.xml'}", *arguments]
+    command += [f"--junitxml={RESULTS / f'conformance-{name}.xml'}", *arguments]
     environment = os.environ | {"GATEWAY_URL": url, "GATEWAY_API_KEY": key}
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 def run_server(server: str, arguments: Sequence[str]) -> int:
-    """Start a gateway under *server* and run the suite against it; a gateway that died is a failure too."""
+    """Start a gateway under *server* and run the suite against it.
+
+    A gateway that ended, that did not end when asked, or that logged an error has failed too.
+    """
     try:
         with RunningGateway(server) as gateway:
             code = run_suite(server, gateway.url, gateway.key, arguments)
-            if not gateway.running:
-                print(f"the gateway ended during the run; its log:\n{gateway.log}", file=sys.stderr)
-                return code or 1
+            survived = gateway.running
             stopped = gateway.stop()
     except GatewayFailed as error:
         print(error, file=sys.stderr)
         return 1
-    unhandled = [line for line in gateway.lines if "Traceback (most recent call last)" in line]
-    if unhandled or stopped != 0:
-        print(f"exit code {stopped}, {len(unhandled)} tracebacks; the log:\n{gateway.log[-20000:]}", file=sys.stderr)
-        return code or 1
+    log = RESULTS / f"conformance-{server}.log"
+    log.write_text(gateway.log + "\n", encoding="utf-8")
+    if not survived or stopped != 0:
+        print(
+            f"the gateway ended {'when asked' if survived else 'by itself'} with {stopped}: see {log}", file=sys.stderr
+        )
+        code = code or 1
+    if errors := gateway.errors:
+        print("\n".join(errors), f"the gateway logged {len(errors)} errors: see {log}", sep="\n", file=sys.stderr)
+        code = code or 1
     return code
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.conformance.subject import Gateway, unique
+from tests.conformance.subject import MAX_EVENT_BYTES, Gateway, unique
 from tests.raw.http import Ended, HttpConnection, Response, parse_head, request
 from tests.raw.sse import SseStream
 
@@ -123,7 +123,6 @@ async def until_quiet(connection: HttpConnection) -> bytes:
         b"-5\r\nhello\r\n",
         b"0x5\r\nhello\r\n",
         b"5\r\nhello!!\r\n",
-        b"f" * 20 + b"\r\n",
         b"\r\n\r\n",
     ],
     ids=repr,
@@ -134,6 +133,14 @@ async def test_a_bad_chunk_ends_the_publish(gateway: Gateway, topic: str, chunk:
         await refused(connection, head + chunk + b"0\r\n\r\n")
         await gateway.delivered(topic, "after")
         assert (await stream.next_event()).data == "after", "half a body was delivered"
+
+
+async def test_an_enormous_chunk_is_read_no_further_than_the_limit(gateway: Gateway, topic: str) -> None:
+    async with gateway.sse(topic) as stream, await gateway.connect() as connection:
+        head = gateway.publish_request(topic, [("transfer-encoding", "chunked")])
+        await refused(connection, head + b"f" * 15 + b"\r\n" + b"x" * (MAX_EVENT_BYTES + 1))
+        await gateway.delivered(topic, "after")
+        assert (await stream.next_event()).data == "after"
 
 
 async def test_a_body_that_breaks_off_is_not_delivered(gateway: Gateway, topic: str) -> None:
@@ -191,7 +198,6 @@ async def test_a_query_that_is_not_utf8_is_never_a_5xx(gateway: Gateway, path: s
         except Ended:
             return
         assert head.status < 500, head
-        assert path not in {"/sse", "/ws"} or 400 <= head.status < 500
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ async def test_a_malformed_event_is_a_400(gateway: Gateway, topic: str, name: st
         assert (await stream.next_event()).data == "after"
 
 
-async def test_only_json_is_read(gateway: Gateway, topic: str) -> None:
+async def test_other_methods_are_not_allowed(gateway: Gateway, topic: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
         for path in ("/api/v1/publish", "/api/v1/publish/batch"):
             answer = await gateway.exchange(method, path, [("authorization", f"Bearer {gateway.key}")])

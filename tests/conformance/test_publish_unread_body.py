@@ -163,6 +163,29 @@ async def test_an_unread_body_in_small_pieces_does_not_bring_the_connection_out_
         await assert_in_step(gateway, connection, answer)
 
 
+@expecting
+@pytest.mark.parametrize("path", ["/sse", "/ws"])
+async def test_a_wrong_method_on_a_subscription_at_once(
+    gateway: Gateway, path: str, more: list[tuple[str, str]]
+) -> None:
+    async with await gateway.connect() as connection:
+        answer = await answer_without_body(connection, gateway.request("POST", path, [ONE_MIB, *more]))
+        assert_problem(answer, 405)
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/health", "/sse", "/ws", "/api/v1/topics", "/api/v1/nothing"])
+async def test_a_body_where_none_is_wanted_does_not_bring_the_connection_out_of_step(
+    gateway: Gateway, path: str
+) -> None:
+    async with await gateway.connect() as connection:
+        credentials = [("authorization", f"Bearer {gateway.key}")]
+        await connection.send(gateway.request("POST", path, credentials, b"x" * MAX_EVENT_BYTES))
+        await connection.send(gateway.request("GET", "/health"))
+        answer = await connection.read_response("POST")
+        assert answer.status in {404, 405}
+        await assert_in_step(gateway, connection, answer)
+
+
 async def test_a_client_that_gives_up_its_body_is_let_go(gateway: Gateway, topic: str) -> None:
     async with await gateway.connect() as connection:
         await answer_without_body(connection, gateway.publish_request(topic, [ONE_MIB]))

@@ -211,10 +211,16 @@ async def test_format_json_tells_which_topics_an_event_is_for(gateway: Gateway, 
         assert (value["topics"], value["event"], value["data"]) == ([b, a], "message", "")
 
 
-async def test_format_raw_is_the_default(gateway: Gateway, topic: str) -> None:
-    async with gateway.sse(topic, query="format=raw") as stream:
-        await gateway.delivered(topic, "plain")
-        assert (await stream.next_event()).data == "plain"
+@pytest.mark.parametrize("name", ["xml", "", "JSON"])
+async def test_an_unknown_format_is_refused(gateway: Gateway, topic: str, name: str) -> None:
+    answer = await gateway.exchange("GET", f"/sse?topic={topic}&format={name}")
+    assert_problem(answer, 400, "format")
+
+
+async def test_a_client_that_comes_back_begins_anew_where_there_is_no_history(gateway: Gateway, topic: str) -> None:
+    async with gateway.sse(topic, headers=[("last-event-id", "41")], query="last_event_id=41") as stream:
+        await gateway.delivered(topic, "new")
+        assert (await stream.next_event()).data == "new"
 
 
 async def test_head_answers_the_headers_and_opens_nothing(gateway: Gateway, topic: str) -> None:
@@ -230,10 +236,11 @@ async def test_head_answers_the_headers_and_opens_nothing(gateway: Gateway, topi
     assert (refused.status, refused.body) == (400, b"")
 
 
-async def test_options_answers_with_what_is_allowed(gateway: Gateway) -> None:
-    answer = await gateway.exchange("OPTIONS", "/sse")
+@pytest.mark.parametrize(("path", "methods"), [("/sse", {"GET", "HEAD", "OPTIONS"}), ("/ws", {"GET", "OPTIONS"})])
+async def test_options_answers_with_what_is_allowed(gateway: Gateway, path: str, methods: set[str]) -> None:
+    answer = await gateway.exchange("OPTIONS", path)
     assert answer.status in {200, 204}
-    assert {"GET", "HEAD", "OPTIONS"} <= {method.strip() for method in answer.headers.get("allow").split(",")}
+    assert methods <= {method.strip() for method in answer.headers.get("allow").split(",")}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PURGE"])

@@ -100,7 +100,7 @@ async def test_what_was_not_accepted_is_not_shown(gateway: Gateway, topic: str) 
 
 @pytest.mark.parametrize("query", ["", "topic=", "topic=a%20b", "topic=%FF", "topic=%C3%A9", "topic=a,,b"])
 async def test_a_missing_or_bad_topic_is_refused(gateway: Gateway, query: str) -> None:
-    assert_problem(await gateway.http.get(f"/api/v1/tail?{query}"), 400, "topic")
+    assert_problem(await gateway.http.get(f"/api/v1/tail?{query}"), 400)
 
 
 @pytest.mark.http1
