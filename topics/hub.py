@@ -175,47 +175,59 @@ class Hub:
             inbox, self._inbox, self._inbox_bytes = self._inbox, [], 0
             self._settled.set()
             for topics, batch in _batches(inbox):
-                members = self._members(topics)
+                handed = 0
                 crossed = False
-                for member in members:
+                for member in self._members(topics):
                     if since_yield >= SLICE:
                         since_yield = 0
                         crossed = True
                         yield
                     since_yield += 1
                     # It may have unsubscribed while other requests ran.
-                    if crossed and not self._is_member(member, topics):
+                    if crossed and not any(member in self._topics.get(topic, ()) for topic in topics):
                         continue
+                    handed += 1
                     try:
                         member.deliver(batch)
-                    except Exception:
-                        logger.exception("delivery failed", extra={"connection": member.id})
-                        member.abort()
-                self._account(members, batch)
-        return
+                    except Exception:  # noqa: BLE001 - logged there
+                        _cut_off(member)
+                if self.tails:
+                    for tail in _once(self.tails, topics):
+                        try:
+                            tail.deliver(batch)
+                        except Exception:  # noqa: BLE001 - logged there
+                            _cut_off(tail)
+                self._account(handed, batch)
 
     def _members(self, topics: tuple[str, ...]) -> list[Connection]:
-        if len(topics) == 1 and not self.tails:
+        if len(topics) == 1:
             return list(self._topics.get(topics[0], ()))
-        # One that holds several of the topics is in here once.
-        found: dict[Connection, None] = {}
-        for topic in topics:
-            found.update(self._topics.get(topic, {}))
-            found.update(self.tails.get(topic, {}))
-        return list(found)
+        return _once(self._topics, topics)
 
-    def _is_member(self, connection: Connection, topics: tuple[str, ...]) -> bool:
-        return any(
-            connection in self._topics.get(topic, ()) or connection in self.tails.get(topic, ()) for topic in topics
-        )
-
-    def _account(self, members: list[Connection], batch: Batch) -> None:
-        count = len(members) * batch.size
+    def _account(self, handed: int, batch: Batch) -> None:
+        count = handed * batch.size
         self.delivered += count
         metrics.DELIVERED.inc(count)
         now = time.time()
         for encoded in batch.events:
             metrics.DELIVERY_SECONDS.observe(max(0.0, now - encoded.event.time))
+
+
+def _once(members: Mapping[str, Mapping[Connection, None]], topics: tuple[str, ...]) -> list[Connection]:
+    """Return the members of any of the topics; one that holds several of them is in here once."""
+    found: dict[Connection, None] = {}
+    for topic in topics:
+        found.update(members.get(topic, {}))
+    return list(found)
+
+
+def _cut_off(connection: Connection) -> None:
+    """Reset a connection whose delivery raised, whatever state it is in: the others still get the event."""
+    logger.exception("delivery failed", extra={"connection": connection.id})
+    try:
+        connection.abort()
+    except Exception:
+        logger.exception("reset failed", extra={"connection": connection.id})
 
 
 def _batches(inbox: list[Event]) -> Iterator[tuple[tuple[str, ...], Batch]]:

@@ -40,7 +40,8 @@ class Outbox:
         limits: What may wait.
         joinable: Whether frames may be joined into one write.
         gap_frame: Encodes `gateway.gap` for a topic and the number of events missed.
-        on_overflow: Called once when the limits are passed under the policy `disconnect`.
+        on_overflow: Called once when the limits are passed under the policy `disconnect`, or by the gateway's own
+            frames alone, which are never dropped.
         on_gap: Called with the number of events dropped under `drop-oldest`.
     """
 
@@ -157,7 +158,12 @@ class Outbox:
             for topic in topics:
                 self._gaps[topic] = self._gaps.get(topic, 0) + 1
         self._queue.extendleft(reversed(kept))
-        self._on_gap(dropped)
+        if dropped:
+            self._on_gap(dropped)
+        if len(kept) > self._limits.events or (not self._events and self._queued_bytes > self._limits.bytes):
+            # Answers to a client that asks and reads none of them: dropping events makes no room for those.
+            self.discard()
+            self._on_overflow()
 
     def _drained(self) -> None:
         # The gap stands where the dropped events stood: before everything that still waits.
@@ -170,6 +176,9 @@ class Outbox:
         self.clear = True
         while self._queue and self.clear:
             self.write(self._next())
+        if self._finish is not None:
+            # Nothing may follow the end.
+            self.clear = False
         self._end_if_empty()
 
     def _next(self) -> bytes:
