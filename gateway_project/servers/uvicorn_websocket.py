@@ -14,7 +14,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidState
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
@@ -39,6 +39,19 @@ _ABNORMAL = 1006
 _PIECE = 4096
 
 
+class _Frames(ServerProtocol):
+    """websockets' framing, but the peer may close in the middle of a fragmented message.
+
+    websockets answers that with 1002; control frames may come between fragments (RFC 6455 §5.4), close included.
+    """
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Take one frame; a close frame gives up the message that it interrupts."""
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
+
+
 class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
     """One client connection that speaks WebSocket, taken over from HTTP at the end of the handshake's headers.
 
@@ -61,7 +74,7 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.server_state = server_state
         self.logger = _quiet
-        self.conn = ServerProtocol(max_size=config.ws_max_size, logger=_quiet)
+        self.conn = _Frames(max_size=config.ws_max_size, logger=_quiet)
         self.writer: UvicornWriter | None = None
         self._peer_timeout = peer_timeout
         self._linger: Linger | None = None
@@ -316,7 +329,7 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
             raise ClientDisconnected
         self.transport.write(self.response.serialize())
         # The handshake's object still waits for its bytes; frames get one that begins behind it.
-        self.conn = ServerProtocol(state=OPEN, max_size=self.config.ws_max_size, logger=_quiet)
+        self.conn = _Frames(state=OPEN, max_size=self.config.ws_max_size, logger=_quiet)
         self.handshake_complete = True
         self.start_keepalive()
         self._parse()
