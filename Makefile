@@ -79,6 +79,10 @@ conformance: $(STAMP) ## Check the contract on each SERVER, or on the gateway at
 docs: $(STAMP) ## Check that the documentation and the code say the same
 	@$(BIN)/python -m pytest tests/unit/test_docs.py $(ARGS)
 
+.PHONY: autobahn
+autobahn: $(STAMP) ## Judge /ws by the Autobahn fuzzing client (needs Python 2.7); writes test-results/autobahn.json
+	@$(BIN)/python -m tests.autobahn.run $(ARGS)
+
 .PHONY: soak
 soak: $(STAMP) ## Run the slow tests
 	@$(BIN)/python -m pytest -m slow --timeout=1800 tests/faults $(ARGS)

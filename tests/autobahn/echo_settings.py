@@ -1,6 +1,5 @@
 """The gateway's settings, with which `manage.py serve` serves the echo instead of the gateway."""
 
-from gateway_project.management.commands import serve
 from gateway_project.settings import *  # noqa: F403  # settings are names in a module
 
-serve.APPLICATION = "tests.autobahn.echo:application"
+ASGI_APPLICATION = "tests.autobahn.echo.application"

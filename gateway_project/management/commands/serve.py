@@ -9,8 +9,6 @@ from django.core.management.base import BaseCommand, CommandError
 
 logger = logging.getLogger("gateway_project.serve")
 
-APPLICATION = "gateway_project.asgi:application"
-
 
 def _port(value: str) -> int:
     port = int(value)
@@ -52,7 +50,7 @@ class Command(BaseCommand):
         raise_file_limit()
         gateway = settings.GATEWAY
         run(
-            APPLICATION,
+            "{0}:{2}".format(*settings.ASGI_APPLICATION.rpartition(".")),
             host=options["bind"],
             port=options["port"],
             header_timeout=gateway.header_timeout_seconds,
