@@ -1,12 +1,13 @@
-"""The files that `/api/docs` needs, served by the gateway itself: its pages load nothing from other hosts.
+"""The static files of the installed apps, served by the gateway itself: its pages load nothing from other hosts.
 
 WhiteNoise decides the headers. Its Django middleware is not used: it is synchronous, and would put every request of
 the JSON API into a thread.
 """
 
 from functools import cache
-from importlib.resources import as_file, files
+from pathlib import Path
 
+from django.apps import apps
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
@@ -32,6 +33,8 @@ def static_file(request: HttpRequest, path: str) -> HttpResponse:
 @cache
 def _files() -> WhiteNoise:
     served = WhiteNoise(None, max_age=_MAX_AGE_SECONDS, allow_all_origins=False)
-    with as_file(files("ninja")) as package:
-        served.add_files(package / "static", prefix=settings.STATIC_URL)
+    for app in apps.get_app_configs():
+        directory = Path(app.path, "static")
+        if directory.is_dir():
+            served.add_files(directory, prefix=settings.STATIC_URL)
     return served
