@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -34,6 +34,15 @@ _CLOSE_ABNORMAL = 1006
 _OPEN, _CLOSED = WebSocketProtocol.STATE_OPEN, WebSocketProtocol.STATE_CLOSED
 
 
+class _Timer:
+    """What stands in for Autobahn's timer, which rounds to whole seconds and cancels by searching a list."""
+
+    @staticmethod
+    def call_later(delay: float, function: Callable[..., None], *args: Any) -> asyncio.TimerHandle:
+        """Call a function after a delay in seconds."""
+        return asyncio.get_running_loop().call_later(delay, function, *args)
+
+
 class GatewayWebSocketFactory(WebSocketFactory):
     """Builds the protocols, with the gateway's limits over Daphne's options."""
 
@@ -43,6 +52,7 @@ class GatewayWebSocketFactory(WebSocketFactory):
         self.protocol = GatewayWebSocketProtocol
         # No `server` header: what runs here is nobody's business.
         super().__init__(server_class, *args, **{**kwargs, "server": ""})
+        self._batched_timer = _Timer()
 
     def setProtocolOptions(self, **options: Any) -> None:
         """Set what Daphne asks for, and what the gateway promises."""
@@ -274,7 +284,8 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
 
     async def _send(self, message: MutableMapping[str, Any]) -> None:
         kind = message["type"]
-        if self.state == _CLOSED or self._ended:
+        # While the connection closes, too: an application learns of it a moment later.
+        if self._ended or (self.state != _OPEN and not self._deciding):
             return
         if kind == "websocket.accept":
             self._accept(message)
@@ -334,6 +345,12 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
         """Close a connection whose peer did not answer."""
         self.autoPingTimeoutCall = None
         self._close(CLOSE_INTERNAL, "keep-alive unanswered")
+        self._stop(_CLOSE_ABNORMAL)
+
+    def _fail_connection(self, code: int = CLOSE_INTERNAL, reason: str = "") -> None:
+        """Close on a peer that breaks the protocol; the application need not wait for it to agree."""
+        super()._fail_connection(code, reason)
+        self._stop(code, reason)
 
     def _close(self, code: int | None = None, reason: str | None = None) -> None:
         """Begin the closing handshake; Autobahn drops the connection if the peer does not answer."""
