@@ -560,7 +560,7 @@ class GatewayCycle(RequestResponseCycle):
         """Nothing reaches the client any more: `receive` says so and `send` does nothing."""
         self.disconnected = True
         self.body = bytearray()
-        self.writer.lost()
+        self.writer.stop()
         self.message_event.set()
 
     async def receive(self) -> ASGIReceiveEvent:
@@ -670,7 +670,7 @@ class GatewayCycle(RequestResponseCycle):
             return
         self.response_complete = True
         self.body = bytearray()
-        self.writer.lost()
+        self.writer.detach()
         self.message_event.set()
         self.protocol.answered(self)
 

@@ -147,7 +147,7 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
         self._cancel_deadline()
         self._unparsed.clear()
         if self.writer is not None:
-            self.writer.lost()
+            self.writer.stop()
         super().connection_lost(exc)
 
     def eof_received(self) -> None:
@@ -375,7 +375,7 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _disconnect(self, code: int, reason: str = "") -> None:
         if self.writer is not None:
-            self.writer.lost()
+            self.writer.stop()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     def _close_frame(self, code: int, reason: str = "") -> None:

@@ -19,9 +19,10 @@ _TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 def reset(transport: asyncio.Transport) -> None:
     """Drop what is held and close with a reset instead of an orderly end (SO_LINGER of 0 seconds)."""
     sock = transport.get_extra_info("socket")
-    if sock is not None:
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    if sock is None or sock.fileno() < 0:
+        return  # closed already
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()
 
 
@@ -33,7 +34,7 @@ def notice_silence(transport: asyncio.Transport, seconds: float) -> None:
         seconds: How long sent bytes may stay unacknowledged, or a full peer take nothing.
     """
     sock = transport.get_extra_info("socket")
-    if sock is None:
+    if sock is None or sock.fileno() < 0:
         return
     with contextlib.suppress(OSError):  # the peer may be gone already, and a Unix socket has no such options
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -128,7 +129,17 @@ class UvicornWriter:
         framing: What the peer's protocol wants around a payload.
     """
 
-    __slots__ = ("_blocked", "_connection", "_ended", "_owed", "_prepared", "_transport", "framing", "on_drain")
+    __slots__ = (
+        "_blocked",
+        "_connection",
+        "_detached",
+        "_ended",
+        "_owed",
+        "_prepared",
+        "_transport",
+        "framing",
+        "on_drain",
+    )
 
     def __init__(self, connection: Streaming, transport: asyncio.Transport, framing: Framing) -> None:
         self.framing = framing
@@ -139,6 +150,7 @@ class UvicornWriter:
         self._blocked = True
         self._prepared = False
         self._ended = False
+        self._detached = False
         self._owed = False
 
     @property
@@ -157,13 +169,14 @@ class UvicornWriter:
     def close(self, code: int | None = None) -> None:
         """End the response or WebSocket once what is held has been written; reset it when that takes too long."""
         if not self._ended:
-            self._end()
+            self.stop()
             self._connection.end_stream(code)
 
     def abort(self) -> None:
         """Drop what is held and reset the connection."""
-        self._end()
-        reset(self._transport)
+        if not self._detached:
+            self.stop()
+            reset(self._transport)
 
     def paused(self) -> None:
         """The transport holds bytes."""
@@ -179,14 +192,16 @@ class UvicornWriter:
             if self.on_drain is not None:
                 self.on_drain()
 
-    def lost(self) -> None:
-        """The connection is lost."""
-        self._end()
-
-    def _end(self) -> None:
+    def stop(self) -> None:
+        """Nothing is written any more."""
         self._ended = True
         self._blocked = True
         self._owed = False
+
+    def detach(self) -> None:
+        """The response ended by itself: the connection may belong to another request now."""
+        self.stop()
+        self._detached = True
 
     def _write_slowly(self, data: bytes) -> bool:
         if self._ended:
