@@ -7,18 +7,18 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
 
 from typing import cast
 
+import django
 from django.conf import settings
-from django.core.asgi import get_asgi_application
 
 if settings.GATEWAY_PROBLEMS:
     # A server must not start on settings that nobody meant; a traceback would hide the sentence.
     raise SystemExit("\n".join(problem.message for problem in settings.GATEWAY_PROBLEMS))
 
-_django = get_asgi_application()
-
+django.setup(set_prefix=False)
 
 from dashboard.tail import TailConsumer
 from gateway_project.front import Front
+from gateway_project.handler import Handler
 from publishing.endpoint import PUBLISH_HEADERS, PublishEndpoint
 from publishing.keys import Keys
 from topics.asgi import Application, Receive, Scope, Send
@@ -63,7 +63,7 @@ _HTTP: dict[str, Application] = {
 }
 _WEBSOCKET = {"/ws": WebSocketConsumer.as_asgi(cors=_subscriber_cors)}
 _front = Front(
-    cast(Application, _django),
+    cast(Application, Handler()),
     keys=_keys,
     cors=_admin_cors,
     max_body_bytes=_gateway.max_body_bytes,

@@ -1,6 +1,7 @@
 """Structured logs: one JSON object a line, or lines for people. No API key ever gets into one."""
 
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,7 +45,9 @@ def logging_config(settings: GatewaySettings) -> dict[str, Any]:
     if settings.log_format == "json":
         final: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        final = [structlog.dev.ConsoleRenderer()]
+        # Tracebacks without the variables of their frames: those hold events, and what strangers sent as keys.
+        plain = structlog.dev.plain_traceback
+        final = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     renderer = Redacting(final[-1], settings.api_keys)
     return {
         "version": 1,

@@ -38,7 +38,8 @@ class MemoryPlacement:
         self._topics: dict[str, _Topic] = {}
         # Connections get numbers in the order of their coming: a page begins after a number, whatever has
         # come or gone since.
-        self._numbers = itertools.count(1)
+        # Numbers of this process are beyond those of the one before, whose cursors may still be used.
+        self._numbers = itertools.count(time.time_ns())
         self._number_of: dict[str, int] = {}
         self._by_number: dict[int, ConnectionRecord] = {}
 
@@ -48,6 +49,7 @@ class MemoryPlacement:
 
     async def attach(self, record: ConnectionRecord, topics: Sequence[str]) -> None:
         """Add topics to a connection, which may be new."""
+        self._must_run()
         if record.id not in self._number_of:
             number = next(self._numbers)
             self._number_of[record.id] = number
@@ -57,6 +59,7 @@ class MemoryPlacement:
 
     async def detach(self, connection_id: str, topics: Sequence[str], *, gone: bool) -> None:
         """Take topics from a connection, and the connection itself when it is gone."""
+        self._must_run()
         for name in topics:
             topic = self._topics.get(name)
             if topic is not None:
@@ -70,10 +73,12 @@ class MemoryPlacement:
 
     async def count(self, topics: Iterable[str]) -> dict[str, int]:
         """Return the number of connections of each topic that exists."""
+        self._must_run()
         return {name: len(self._topics[name].connections) for name in topics if name in self._topics}
 
     async def route(self, event: Event) -> Routed:
         """Hand an event to the hub."""
+        self._must_run()
         counts: dict[str, int] = {}
         for name in event.topics:
             topic = self._topics.get(name)
@@ -92,12 +97,15 @@ class MemoryPlacement:
 
     async def watch(self, topic: str) -> None:
         """Do nothing: every event passes here."""
+        self._must_run()
 
     async def unwatch(self, topic: str) -> None:
         """Do nothing."""
+        self._must_run()
 
     async def topics(self, *, limit: int, after: str | None = None, q: str = "") -> Page[TopicRecord]:
         """List topics by name."""
+        self._must_run()
         names = sorted(name for name in self._topics if q in name)
         start = 0 if after is None else bisect.bisect_right(names, after)
         page = names[start : start + limit]
@@ -117,6 +125,7 @@ class MemoryPlacement:
         transport: Transport | None = None,
     ) -> Page[ConnectionRecord]:
         """List connections in the order of their coming."""
+        self._must_run()
         numbers = self._matching(topic, node, transport)
         start = 0 if after is None else bisect.bisect_right(numbers, int(after))
         page = numbers[start : start + limit]
@@ -129,10 +138,12 @@ class MemoryPlacement:
 
     async def connection(self, connection_id: str) -> ConnectionRecord | None:
         """Return one connection."""
+        self._must_run()
         return self._here.connection(connection_id) if connection_id in self._number_of else None
 
     async def close_connection(self, connection_id: str) -> bool:
         """Close a connection."""
+        self._must_run()
         return connection_id in self._number_of and self._here.close_connection(connection_id)
 
     async def nodes(self) -> Sequence[NodeStatus]:
@@ -154,7 +165,7 @@ class MemoryPlacement:
 
     async def check(self) -> None:
         """Pass: a process that answers can deliver to itself."""
-        _ = self._here
+        self._must_run()
 
     async def close(self) -> None:
         """Forget everything."""
@@ -168,9 +179,14 @@ class MemoryPlacement:
 
     @property
     def _own(self) -> tuple[Node, LocalNode]:
-        if self._started is None:
+        started = self._started
+        if started is None:
             raise PlacementUnavailable("The placement has not been started.")
-        return self._started
+        return started
+
+    def _must_run(self) -> None:
+        # Before the start every list is empty, and every answer from it would be a false one.
+        _ = self._own
 
     def _matching(self, topic: str | None, node: str | None, transport: Transport | None) -> list[int]:
         if topic is None:
