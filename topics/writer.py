@@ -114,12 +114,16 @@ class SendWriter:
 
     def abort(self) -> None:
         """Drop what is queued and end; plain ASGI knows no reset."""
+        ended = self._closed and not self._queue
         if self._task is not None:
             self._task.cancel()
             self._task = None
         self._queue.clear()
         self._pending = 0
-        self.close(1011)
+        if not ended:
+            # An end that waited behind what has just been dropped must still be said.
+            self._closed = False
+            self.close(1011)
 
     def _put(self, message: Message, size: int) -> None:
         if self._closed:
@@ -138,9 +142,12 @@ class SendWriter:
                 self._pending -= size
         except Exception:  # noqa: BLE001 - the server's own "client is gone"; its disconnect message tells the consumer
             self._queue.clear()
+            self._pending = 0
             self._closed = True
             return
         finally:
-            self._task = None
+            if self._task is asyncio.current_task():
+                # After `abort` another one sends the end.
+                self._task = None
         if self.on_drain is not None and not self._closed:
             self.on_drain()

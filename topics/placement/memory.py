@@ -179,10 +179,9 @@ class MemoryPlacement:
 
     @property
     def _own(self) -> tuple[Node, LocalNode]:
-        started = self._started
-        if started is None:
+        if self._started is None:
             raise PlacementUnavailable("The placement has not been started.")
-        return started
+        return self._started
 
     def _must_run(self) -> None:
         # Before the start every list is empty, and every answer from it would be a false one.
