@@ -2,24 +2,24 @@
 
 import asyncio
 import logging
-import re
 from asyncio.events import TimerHandle
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
-from urllib.parse import unquote
 
 import httptools
-from uvicorn._types import ASGI3Application, ASGIReceiveEvent, ASGISendEvent, HTTPScope
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway_project.servers import limits
+from gateway_project.servers.uvicorn_exchange import Exchange
+from gateway_project.servers.uvicorn_head import TOO_LARGE, Refused, RequestHead, invalid, target
 from gateway_project.servers.uvicorn_websocket import GatewayWebSocketProtocol
 from gateway_project.servers.uvicorn_writer import Linger, UvicornWriter, notice_silence, reset
 from topics.problems import Problem
-from topics.wire.sse import LAST_CHUNK, chunk
+from topics.wire.sse import LAST_CHUNK
 from topics.writer import EXTENSION, Framing
 
 logger = logging.getLogger(__name__)
@@ -30,29 +30,8 @@ IDLE_SECONDS = 75
 MAX_PIPELINED = 32
 """Requests that wait behind another on one connection; what follows is dropped and the connection closed."""
 
-# Field names and values as RFC 9110 §5.1 and §5.5 allow them: nothing may smuggle a line into a response.
-_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-_VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*\Z")
-
-_TOO_LARGE = Problem(
-    431,
-    "header-too-large",
-    f"The request line and headers are over {limits.MAX_HEADER_BYTES} bytes; send fewer or shorter ones.",
-)
 _TIMEOUT = Problem(408, "timeout", "The request's headers did not arrive in time; send them at once.")
 _INTERNAL = Problem(500, "internal-error", "The gateway failed to answer; its log says why.")
-
-
-def _invalid(detail: str) -> Problem:
-    return Problem(400, "invalid-request", detail)
-
-
-class _Refused(Exception):
-    """Raised in a parser callback to stop parsing."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
 
 
 class GatewayHttpProtocol(HttpToolsProtocol):
@@ -80,7 +59,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self.header_timeout = header_timeout
         self.peer_timeout = peer_timeout
         self.lost = False
-        self._active: GatewayCycle | None = None
+        self._active: Exchange | None = None
         self._timer: TimerHandle | None = None
         self._linger: Linger | None = None
         # What comes from the client is thrown away: a stream is running, or the connection ends after its answers.
@@ -95,9 +74,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._unfinished = 0
         self._begun = 0
         self._progress = False
-        self._header_bytes = 0
-        self._content_length: int | None = None
-        self._chunked = False
+        self._head = RequestHead()
         self._upgrading = False
 
     # Connection
@@ -123,13 +100,15 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """A half-close: gone for a stream or an unfinished request; others still get their answer."""
         active = self._active
-        if active is None or active.streaming or active.more_body:
-            self._gone()
-            return False
         self._half_closed = True
-        if self._in_body:
-            self._forget(cast("GatewayCycle", self.cycle))
-        self._end_after_answers()
+        if self._linger is not None:
+            self._linger.peer_closed()
+        elif active is None or active.streaming or active.more_body:
+            self._gone()
+        else:
+            if self._in_body:
+                self._forget(cast("Exchange", self.cycle))
+            self._end_after_answers()
         return True
 
     def pause_writing(self) -> None:
@@ -150,7 +129,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if self._active is None:
             self.transport.close()
         else:
-            self._end_after_answers()
+            self._active.keep_alive = False
 
     # Bytes in
 
@@ -171,7 +150,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             elif at_start or not self._begun:
                 self._unfinished += len(data)
             if self._unfinished > limits.MAX_HEADER_BYTES:
-                self._fail(_TOO_LARGE if self._in_headers else _invalid("A chunk's framing has no end."))
+                self._fail(TOO_LARGE if self._in_headers else invalid("A chunk's framing has no end."))
             elif self._in_headers and self._timer is None:
                 self._set_timer(self.header_timeout, self._headers_late)
             elif self._in_body and self._active is None:
@@ -188,15 +167,13 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self._upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             cause = error.__context__
-            if isinstance(cause, _Refused):
+            if isinstance(cause, Refused):
                 self._fail(cause.problem)
-            elif isinstance(cause, httptools.HttpParserInvalidURLError | UnicodeDecodeError):
-                self._fail(_invalid("The request target is malformed; percent-encode it (RFC 3986)."))
             elif cause is not None:
                 logger.error("The HTTP parser's callback failed", exc_info=cause)
                 self._fail(_INTERNAL)
             else:
-                self._fail(_invalid(f"The request is not HTTP/1.1 as in RFC 9112: {error}."))
+                self._fail(invalid(f"The request is not HTTP/1.1 as in RFC 9112: {error}."))
 
     # Parser callbacks
 
@@ -208,9 +185,9 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._clear_timer()
         self._begun += 1
         self._in_headers = True
-        self._unfinished = self._header_bytes = 0
-        self._content_length = None
-        self._chunked = self._upgrading = False
+        self._unfinished = 0
+        self._head = RequestHead()
+        self._upgrading = False
 
     def on_url(self, url: bytes) -> None:
         """Gather a part of the request target."""
@@ -221,19 +198,10 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         """One field of the header section, or of the trailers, which are counted and dropped."""
         if self._deaf:
             return
-        self._header_bytes += len(name) + len(value) + 4
-        if self._header_bytes > limits.MAX_HEADER_BYTES:
-            raise _Refused(_TOO_LARGE)
-        if not self._in_headers:
-            return
-        super().on_header(name, value)
-        name = name.lower()
-        if name == b"content-length":
-            if self._content_length is not None:
-                raise _Refused(_invalid("content-length is given twice."))
-            self._content_length = int(value)
-        elif name == b"transfer-encoding":
-            self._chunked = True
+        self._head.count(name, value)
+        if self._in_headers:
+            super().on_header(name, value)
+            self._head.field(name.lower(), value)
 
     def on_headers_complete(self) -> None:
         """Dispatch: the application decides on the headers; the body waits for `receive`."""
@@ -243,28 +211,21 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._in_headers = False
         version = self.parser.get_http_version()
         method = self.parser.get_method()
-        if self._header_bytes + len(method) + len(self.url) + 14 > limits.MAX_HEADER_BYTES:
-            raise _Refused(_TOO_LARGE)
-        if version not in ("1.1", "1.0"):
-            raise _Refused(_invalid("Only HTTP/1.1 and HTTP/1.0 are spoken here."))
-        if self._chunked and (version == "1.0" or self._content_length is not None):
-            # Either is how a request is smuggled past a proxy (RFC 9112 §6.1).
-            raise _Refused(_invalid("transfer-encoding may come neither with content-length nor in HTTP/1.0."))
+        self._head.check(method, self.url, version)
         self.scope["method"] = method.decode("ascii")
         self.scope["http_version"] = version
         if self.parser.should_upgrade():
             self._upgrading = True
             return
         self._in_body = self._progress = True
-        self._header_bytes = 0
-        self.scope["path"], self.scope["raw_path"], self.scope["query_string"] = self._target()
+        self.scope["path"], self.scope["raw_path"], self.scope["query_string"] = target(self.url)
         writer = UvicornWriter(self, self.transport, Framing.IDENTITY if version == "1.0" else Framing.CHUNKED)
         self.scope["extensions"] = {EXTENSION: {"writer": writer}}
-        cycle = GatewayCycle(
+        cycle = Exchange(
             self,
             writer,
             self.scope,
-            remaining=None if self._chunked else (self._content_length or 0),
+            remaining=None if self._head.chunked else (self._head.content_length or 0),
             expect_100_continue=self.expect_100_continue and version == "1.1",
             keep_alive=version == "1.1" and self.parser.should_keep_alive(),
         )
@@ -283,24 +244,18 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if self._deaf or self._upgrading:
             return
         self._progress = True
-        cast("GatewayCycle", self.cycle).body_received(body)
+        cast("Exchange", self.cycle).body_received(body)
 
     def on_message_complete(self) -> None:
         """The end of a request."""
         if self._deaf or self._upgrading:
             return
         self._in_body = False
-        cast("GatewayCycle", self.cycle).body_complete()
+        cast("Exchange", self.cycle).body_complete()
         if self._active is None:
             self._set_timer(IDLE_SECONDS, self._close)
 
-    def _target(self) -> tuple[str, bytes, bytes]:
-        url = httptools.parse_url(self.url)
-        raw_path = url.path or b"/"
-        path = raw_path.decode("ascii")
-        return unquote(path) if "%" in path else path, raw_path, url.query or b""
-
-    def _start(self, cycle: "GatewayCycle", app: ASGI3Application) -> None:
+    def _start(self, cycle: Exchange, app: ASGI3Application) -> None:
         self._active = cycle
         self._start_asgi_task(cycle, app)
 
@@ -311,7 +266,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             return
         websocket = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
         if self.scope["method"] == "CONNECT":
-            self._fail(_invalid("This is no proxy: CONNECT is not understood."))
+            self._fail(invalid("This is no proxy: CONNECT is not understood."))
         elif websocket and self.scope["method"] == "GET" and self.scope["http_version"] == "1.1":
             self._upgrade_to_websocket(rest)
         else:
@@ -330,14 +285,13 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             # A handshake behind a request that is not answered yet: no client does this in earnest.
             self._end_after_answers()
             return
-        if self._chunked or self._content_length:
-            self._fail(_invalid("A WebSocket handshake has no body (RFC 6455 §4.1)."))
+        if self._head.chunked or self._head.content_length:
+            self._fail(invalid("A WebSocket handshake has no body (RFC 6455 §4.1)."))
             return
         try:
-            self.url.decode("ascii")
-            path, raw_path, query = self._target()
-        except (UnicodeDecodeError, httptools.HttpParserInvalidURLError):
-            self._fail(_invalid("The request target is malformed; percent-encode it (RFC 3986)."))
+            path, raw_path, query = target(self.url)
+        except Refused as refused:
+            self._fail(refused.problem)
             return
         self._clear_timer()
         self.connections.discard(self)
@@ -376,14 +330,14 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self.transport.write(LAST_CHUNK)
         self._close_slowly(limits.MAX_CLOSE_WAIT_SECONDS)
 
-    def answered(self, cycle: "GatewayCycle") -> None:
+    def answered(self, cycle: Exchange) -> None:
         """A response is complete: go on with the next request, or close."""
         self._active = None
         self.server_state.total_requests += 1
         if self.lost or self.transport.is_closing():
             return
         if self.pipeline and cycle.keep_alive:
-            self._start(*cast("tuple[GatewayCycle, ASGI3Application]", self.pipeline.pop()))
+            self._start(*cast("tuple[Exchange, ASGI3Application]", self.pipeline.pop()))
             if not self.pipeline and not self._deaf:
                 self.flow.resume_reading()
         elif self._last_word is not None:
@@ -397,7 +351,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             elif not self._in_headers:
                 self._set_timer(IDLE_SECONDS, self._close)
 
-    def application_failed(self, cycle: "GatewayCycle") -> None:
+    def application_failed(self, cycle: Exchange) -> None:
         """The application gave no whole answer: say so, or let the client see that it is cut off."""
         if cycle is not self._active or self.lost:
             return
@@ -406,13 +360,13 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         else:
             cycle.disconnect()
             self._active = None
-            self._answer_problem(_INTERNAL)
+            self._answer_problem(_INTERNAL, bodiless=cycle.scope["method"] == "HEAD")
 
     def _fail(self, problem: Problem) -> None:
         """Answer a request that cannot be understood, after the responses that are owed before it."""
         self._clear_timer()
         self._deaf = True
-        culprit = cast("GatewayCycle | None", self.cycle) if self._in_body else None
+        culprit = cast("Exchange | None", self.cycle) if self._in_body else None
         if culprit is not None:
             self._forget(culprit)
         if self._active is not None and self._active is not culprit:
@@ -425,19 +379,19 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self._active = None
             self._answer_problem(problem)
 
-    def _answer_problem(self, problem: Problem) -> None:
+    def _answer_problem(self, problem: Problem, *, bodiless: bool = False) -> None:
         if self._linger is not None or self.lost or self.transport.is_closing():
             return
         headers = [*self.server_state.default_headers, *problem.asgi_headers(), (b"connection", b"close")]
         head = [STATUS_LINE[problem.status]]
         for name, value in headers:
             head += [name, b": ", value, b"\r\n"]
-        self.transport.write(b"".join([*head, b"\r\n", problem.body()]))
+        self.transport.write(b"".join([*head, b"\r\n", b"" if bodiless else problem.body()]))
         self._close_slowly()
 
     # Ends
 
-    def _forget(self, cycle: "GatewayCycle") -> None:
+    def _forget(self, cycle: Exchange) -> None:
         """A request that came to no end."""
         cycle.disconnect()
         self.pipeline = deque(item for item in self.pipeline if item[0] is not cycle)
@@ -492,189 +446,3 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-class GatewayCycle(RequestResponseCycle):
-    """One request and its response.
-
-    Args:
-        protocol: The connection.
-        writer: Offered to the application in the scope.
-        scope: ASGI's.
-        remaining: Bytes of the body still to come; None when chunked.
-        expect_100_continue: The client waits for a 100 before it sends the body (RFC 9110 §10.1.1).
-        keep_alive: Whether the connection outlives the response.
-    """
-
-    def __init__(
-        self,
-        protocol: GatewayHttpProtocol,
-        writer: UvicornWriter,
-        scope: HTTPScope,
-        *,
-        remaining: int | None,
-        expect_100_continue: bool,
-        keep_alive: bool,
-    ) -> None:
-        super().__init__(
-            scope=scope,
-            transport=protocol.transport,
-            flow=protocol.flow,
-            logger=logger,
-            access_logger=logger,
-            access_log=False,
-            default_headers=protocol.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=expect_100_continue,
-            keep_alive=keep_alive,
-            on_response=lambda: None,
-        )
-        self.protocol = protocol
-        self.writer = writer
-        self.streaming = False
-        self.sent_anything = False
-        self._remaining = remaining
-        self._head: list[bytes] = []
-        self._bodiless = False
-        self._event_stream = False
-
-    # The request
-
-    def body_received(self, data: bytes) -> None:
-        """Keep body bytes for `receive`, or drop them when nobody will read them."""
-        if self._remaining is not None:
-            self._remaining -= len(data)
-        if self.response_complete or self.disconnected:
-            return
-        self.body += data
-        if len(self.body) > limits.READ_BUFFER_BYTES:
-            self.flow.pause_reading()
-        self.message_event.set()
-
-    def body_complete(self) -> None:
-        """No more of the body will come."""
-        self.more_body = False
-        self.message_event.set()
-
-    def disconnect(self) -> None:
-        """Nothing reaches the client any more: `receive` says so and `send` does nothing."""
-        self.disconnected = True
-        self.body = bytearray()
-        self.writer.stop()
-        self.message_event.set()
-
-    async def receive(self) -> ASGIReceiveEvent:
-        """ASGI: the next part of the body, or the disconnect."""
-        while not (self.disconnected or self.response_complete):
-            if self.message_event.is_set():
-                self.message_event.clear()
-                body, self.body = bytes(self.body), bytearray()
-                return {"type": "http.request", "body": body, "more_body": self.more_body}
-            if self.waiting_for_100_continue:
-                self.waiting_for_100_continue = False
-                if not self.transport.is_closing():
-                    self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            if self.protocol.cycle is self:
-                self.flow.resume_reading()
-            await self.message_event.wait()
-        return {"type": "http.disconnect"}
-
-    # The response
-
-    async def run_asgi(self, app: ASGI3Application) -> None:
-        """Run the application for this request."""
-        try:
-            await app(self.scope, self.receive, self.send)
-        except asyncio.CancelledError:
-            reset(self.transport)
-        except Exception:
-            logger.exception("The application failed")
-            self.protocol.application_failed(self)
-        else:
-            if not (self.response_complete or self.disconnected):
-                logger.error("The application returned without completing its response")
-                self.protocol.application_failed(self)
-
-    async def send(self, message: ASGISendEvent) -> None:
-        """ASGI: the response's start or a part of its body; waits while the client takes nothing."""
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected:
-            return
-        if message["type"] == "http.response.start" and not self.response_started:
-            self._begin(message["status"], list(message.get("headers", [])))
-        elif message["type"] == "http.response.body" and self.response_started and not self.response_complete:
-            self._write(message.get("body", b""), message.get("more_body", False))
-        else:
-            raise RuntimeError(f"Unexpected ASGI message {message['type']!r}.")
-
-    def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """Make the response's head. It leaves with the first part of the body, as ASGI says."""
-        self.response_started = True
-        expecting, self.waiting_for_100_continue = self.waiting_for_100_continue, False
-        method, version = self.scope["method"], self.scope["http_version"]
-        self._bodiless = method == "HEAD" or status in (204, 304)
-        length: int | None = None
-        head = [STATUS_LINE[status]]
-        for raw_name, value in [*self.protocol.server_state.default_headers, *headers]:
-            name = raw_name.lower()
-            if not _NAME.match(name) or not _VALUE.match(value):
-                raise RuntimeError("A response header has a forbidden character.")
-            if name == b"connection":
-                if b"close" in [token.strip() for token in value.lower().split(b",")]:
-                    self.keep_alive = False
-                continue
-            if name == b"transfer-encoding" or (name == b"content-length" and status == 204):
-                continue
-            if name == b"content-length":
-                length = int(value)
-            elif name == b"content-type":
-                self._event_stream = value.lower().startswith(b"text/event-stream")
-            head += [name, b": ", value, b"\r\n"]
-        self.chunked_encoding = False
-        self.expected_content_length = -1 if length is None else length
-        if length is None and not self._bodiless:
-            if version == "1.0":
-                self.keep_alive = False
-            else:
-                self.chunked_encoding = True
-                head.append(b"transfer-encoding: chunked\r\n")
-        if self.more_body and (
-            expecting or self._remaining is None or self._remaining > limits.UNREAD_BODY_DRAIN_BYTES
-        ):
-            # The body is not read to its end: too long, of unknown length, or never to come.
-            self.keep_alive = False
-        if not self.keep_alive:
-            head.append(b"connection: close\r\n")
-        head.append(b"\r\n")
-        self._head = head
-
-    def _write(self, body: bytes, more_body: bool) -> None:
-        out, self._head = self._head, []
-        if not self._bodiless:
-            if self.chunked_encoding:
-                if body:
-                    out.append(chunk(body))
-                if not more_body:
-                    out.append(LAST_CHUNK)
-            else:
-                out.append(body)
-                if self.expected_content_length >= 0:
-                    self._count(len(body), more_body)
-        if out:
-            self.sent_anything = True
-            self.transport.write(b"".join(out))
-        if more_body:
-            if self._event_stream:
-                self.protocol.begin_stream()
-            return
-        self.response_complete = True
-        self.body = bytearray()
-        self.writer.detach()
-        self.message_event.set()
-        self.protocol.answered(self)
-
-    def _count(self, size: int, more_body: bool) -> None:
-        self.expected_content_length -= size
-        if self.expected_content_length < 0 or (self.expected_content_length and not more_body):
-            raise RuntimeError("The response is not as long as its content-length says.")

@@ -153,7 +153,7 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
     def eof_received(self) -> None:
         """A half-close counts as gone."""
         if self.transport.get_write_buffer_size():
-            self.transport.abort()
+            reset(self.transport)
 
     def pause_writing(self) -> None:
         """The transport holds more than its limit."""

@@ -75,6 +75,12 @@ class Linger:
         """Note that bytes came (and were thrown away)."""
         self._last = self._loop.time()
 
+    def peer_closed(self) -> None:
+        """Note that nothing more can come: the end comes with the last byte out."""
+        self._half_closed = True
+        if not self._transport.get_write_buffer_size():
+            self._transport.close()
+
     def stop(self) -> None:
         """Look no more: the connection is lost."""
         if self._timer is not None:
