@@ -27,7 +27,7 @@ from topics.consumers.sse import ALLOW, REQUEST_HEADERS, SseConsumer
 from topics.consumers.websocket import WebSocketConsumer
 from topics.cors import Cors
 from topics.problems import Problem, method_not_allowed
-from topics.responses import deny, refuse
+from topics.responses import deny, refuse, respond
 from topics.runtime import shut_down
 
 _gateway: GatewaySettings = settings.GATEWAY
@@ -42,8 +42,12 @@ _subscriber_cors = Cors(_gateway.cors_origins, methods=ALLOW, headers=REQUEST_HE
 
 
 async def _ws_over_http(scope: Scope, receive: Receive, send: Send) -> None:
+    allow = "GET, OPTIONS"
+    if scope["method"] == "OPTIONS":
+        await respond(send, 204, [(b"allow", allow.encode())])
+        return
     if scope["method"] != "GET":
-        await refuse(send, method_not_allowed(scope["method"], "GET"))
+        await refuse(send, method_not_allowed(scope["method"], allow))
         return
     headers = (("upgrade", "websocket"), ("connection", "upgrade"))
     await refuse(send, Problem(426, "upgrade-required", "This is a WebSocket; connect with ws: or wss:.", headers))
