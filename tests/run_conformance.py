@@ -9,12 +9,18 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+
+import httpx
+import psutil
 
 from tests.gateway import ROOT, GatewayFailed, RunningGateway
 
 SERVERS = ("daphne", "uvicorn")
 RESULTS = ROOT / "test-results"
+SETTLE_SECONDS = 15.0
+SPARE_FILES = 4
 
 
 def run_suite(name: str, url: str, key: str, arguments: Sequence[str]) -> int:
@@ -30,12 +36,15 @@ def run_suite(name: str, url: str, key: str, arguments: Sequence[str]) -> int:
 def run_server(server: str, arguments: Sequence[str]) -> int:
     """Start a gateway under *server* and run the suite against it.
 
-    A gateway that ended, that did not end when asked, or that logged an error has failed too.
+    A gateway that ended, that did not end when asked, that keeps something of its clients, or that logged an error
+    has failed too.
     """
     try:
         with RunningGateway(server) as gateway:
+            files = open_files(gateway)
             code = run_suite(server, gateway.url, gateway.key, arguments)
             survived = gateway.running
+            left = leftovers(gateway, files) if survived else {}
             stopped = gateway.stop()
     except GatewayFailed as error:
         print(error, file=sys.stderr)
@@ -47,10 +56,38 @@ def run_server(server: str, arguments: Sequence[str]) -> int:
             f"the gateway ended {'when asked' if survived else 'by itself'} with {stopped}: see {log}", file=sys.stderr
         )
         code = code or 1
+    if left:
+        print(f"the gateway still has, {SETTLE_SECONDS:g} s after the last client: {left}", file=sys.stderr)
+        code = code or 1
     if errors := gateway.errors:
         print("\n".join(errors), f"the gateway logged {len(errors)} errors: see {log}", sep="\n", file=sys.stderr)
         code = code or 1
     return code
+
+
+def open_files(gateway: RunningGateway) -> int:
+    """How many file descriptors the gateway has open."""
+    return psutil.Process(gateway.pid).num_fds()
+
+
+def leftovers(gateway: RunningGateway, files: int) -> dict[str, int]:
+    """What is left of the suite's clients once they are all gone; empty when all is well.
+
+    Args:
+        gateway: the gateway that they were connected to.
+        files: how many file descriptors it had before the first of them.
+    """
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        with httpx.Client(headers={"authorization": f"Bearer {gateway.key}"}, trust_env=False) as http:
+            stats = http.get(f"{gateway.url}/api/v1/stats").raise_for_status().json()
+        left = {name: stats[name] for name in ("connections", "topics") if stats[name]}
+        # This request's own connection is open; so may be a store's or a thread pool's that came with use.
+        if (more := open_files(gateway) - files) > SPARE_FILES:
+            left["file descriptors"] = more
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

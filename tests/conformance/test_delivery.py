@@ -12,7 +12,7 @@ import pytest
 from tests.conformance.subject import Gateway, JsonSocket, eventually, unique
 from tests.raw.http import Ended
 from tests.raw.sse import Block, SseStream
-from tests.raw.websocket import RawWebSocket
+from tests.raw.websocket import RawWebSocket, upgrade
 
 NewTopic = Callable[[str], str]
 AT_ONCE_SECONDS = 2.0
@@ -190,6 +190,36 @@ async def test_many_come_and_go_and_nothing_is_left(gateway: Gateway, topic: str
     for _ in range(5):
         await asyncio.gather(*(come_and_go(number) for number in range(40)))
     await eventually(lambda: gone(gateway, topic), within=AT_ONCE_SECONDS)
+
+
+async def test_clients_that_leave_while_they_come_leave_nothing(gateway: Gateway, topic: str) -> None:
+    async def vanish(number: int) -> None:
+        async with await gateway.connect() as connection:
+            if number % 4 < 2:
+                data = gateway.request("GET", "/sse", [("x-sse-topic", topic)])
+            else:
+                data = upgrade(f"{gateway.prefix}/ws", [("host", gateway.host), ("x-sse-topic", topic)])
+            await connection.send(data if number % 8 else data[: len(data) // 2])
+            if number % 2:
+                connection.reset()
+
+    for _ in range(5):
+        await asyncio.gather(*(vanish(number) for number in range(40)))
+    async with gateway.sse(topic):
+
+        async def only_this_one() -> bool:
+            return bool((await gateway.delivered(topic))["topics"] == {topic: 1})
+
+        await eventually(only_this_one, within=AT_ONCE_SECONDS)
+    await eventually(lambda: gone(gateway, topic), within=AT_ONCE_SECONDS)
+
+
+async def test_a_client_that_half_closes_with_its_request_is_gone(gateway: Gateway, topic: str) -> None:
+    async with await gateway.connect() as connection:
+        await connection.send(gateway.request("GET", "/sse", [("x-sse-topic", topic)]))
+        connection.half_close()
+        await connection.read_to_end()
+        assert not await gateway.exists(topic)
 
 
 async def test_a_slow_reader_hurts_only_itself_and_is_told_or_ended(gateway: Gateway, topic: str) -> None:

@@ -220,6 +220,21 @@ async def test_a_strange_host_is_never_a_5xx(gateway: Gateway, host: bytes) -> N
                 continue
 
 
+async def test_a_target_in_absolute_form_is_read(gateway: Gateway) -> None:
+    # RFC 9112, 3.2.2: "a server MUST accept the absolute-form in requests".
+    async with await gateway.connect() as connection:
+        target = f"http://{gateway.host}{gateway.prefix}/health"
+        answer = await connection.exchange(request("GET", target, [("host", gateway.host)]))
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("path", ["/publish", "/sse", "/ws", "/health", "/api/v1/topics", "/nothing", "*"])
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PRI", "X" * 300, "G\x7fT", "É"])
+async def test_a_strange_method_is_a_4xx(gateway: Gateway, method: str, path: str) -> None:
+    async with await gateway.connect() as connection:
+        await refused(connection, gateway.request(method, path))
+
+
 async def test_a_request_without_a_host_is_never_a_5xx(gateway: Gateway) -> None:
     async with await gateway.connect() as connection:
         answer = await connection.exchange(b"GET /health HTTP/1.1\r\n\r\n")

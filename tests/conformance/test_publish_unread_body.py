@@ -22,7 +22,7 @@ EXPECT = ("expect", "100-continue")
 ONE_MIB = ("content-length", str(MAX_EVENT_BYTES))
 HUNDRED_MIB = ("content-length", str(100 * MAX_EVENT_BYTES))
 
-expecting = pytest.mark.parametrize("more", [[], [EXPECT]], ids=["", "expect"])
+expecting = pytest.mark.parametrize("more", [[], [EXPECT], [("Expect", "100-Continue")]], ids=["", "expect", "Expect"])
 
 
 async def answer_without_body(connection: HttpConnection, head: bytes) -> Response:
@@ -107,6 +107,15 @@ async def test_100_continue_comes_when_the_body_will_be_read(gateway: Gateway, t
         assert (await stream.next_event()).data == "hello"
 
 
+async def test_no_100_continue_goes_to_an_http_1_0_client(gateway: Gateway, topic: str) -> None:
+    # RFC 9110, 10.1.1: a server must ignore the expectation in an HTTP/1.0 request.
+    fields = [("authorization", f"Bearer {gateway.key}"), ("x-sse-topic", topic), ("x-sse-id", "1"), EXPECT]
+    async with gateway.sse(topic) as stream:
+        answer = await gateway.exchange("POST", "/publish", fields, b"old", version="1.0")
+        assert answer.status == 200
+        assert (await stream.next_event()).data == "old"
+
+
 async def test_a_body_that_is_to_be_read_is_waited_for(gateway: Gateway, topic: str) -> None:
     async with gateway.sse(topic) as stream, await gateway.connect() as connection:
         await connection.send(gateway.publish_request(topic, [("content-length", "4")]) + b"ab")
@@ -184,6 +193,14 @@ async def test_a_body_where_none_is_wanted_does_not_bring_the_connection_out_of_
         answer = await connection.read_response("POST")
         assert answer.status in {404, 405}
         await assert_in_step(gateway, connection, answer)
+
+
+async def test_a_client_that_asks_for_the_end_gets_it_after_the_answer(gateway: Gateway, topic: str) -> None:
+    async with await gateway.connect() as connection:
+        head = gateway.publish_request(topic, [("connection", "close"), ("content-length", "1000")])
+        assert (await answer_without_body(connection, head)).status == 204
+        await connection.send(b"x" * 1000)
+        assert await connection.read_to_end() == b""
 
 
 async def test_a_client_that_gives_up_its_body_is_let_go(gateway: Gateway, topic: str) -> None:

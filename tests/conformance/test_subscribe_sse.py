@@ -143,6 +143,15 @@ async def test_a_list_has_at_most_100_topics(gateway: Gateway, topic: str) -> No
     assert_problem(both, 400, str(MAX_TOPICS))
 
 
+async def test_the_longest_list_of_the_longest_topics_is_taken(gateway: Gateway, topic: str) -> None:
+    names = [f"{topic}/{number}".ljust(255, "x") for number in range(MAX_TOPICS)]
+    async with gateway.sse(*names) as by_header, gateway.sse(query=f"topic={','.join(names)}") as by_query:
+        assert by_header.opened["topics"] == by_query.opened["topics"] == names
+        assert (await gateway.delivered(names))["topics"] == dict.fromkeys(names, 2)
+        for stream in (by_header, by_query):
+            assert (await stream.next_event()).data == "data"
+
+
 @pytest.mark.parametrize(
     ("data", "lines"),
     [

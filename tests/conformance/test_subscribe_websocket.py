@@ -188,7 +188,7 @@ async def test_bad_messages_one_after_another_are_closed_with_1008(gateway: Gate
             except ConnectionClosed as error:
                 closed = error.rcvd
         assert closed.code == 1008
-        await eventually(lambda: gone(gateway, topic), within=2)
+        await eventually(lambda: gone(gateway, topic), within=1)
 
 
 async def test_a_good_command_between_two_bad_ones_starts_the_count_again(gateway: Gateway, topic: str) -> None:
@@ -207,7 +207,7 @@ async def test_a_frame_over_the_limit_is_closed_with_1009(gateway: Gateway, topi
     async with await raw_websocket(gateway, topic) as socket:
         await socket.send_frame(TEXT, b'{"type":"ping"}'.ljust(MAX_COMMAND_BYTES + 1))
         assert (await socket.read_until(CLOSE)).code == 1009
-        await eventually(lambda: gone(gateway, topic), within=2)
+        await eventually(lambda: gone(gateway, topic), within=1)
 
 
 async def test_a_frame_that_only_declares_too_much_is_closed_with_1009(gateway: Gateway, topic: str) -> None:
@@ -246,7 +246,7 @@ async def test_a_close_is_answered_and_the_topic_is_gone(gateway: Gateway, topic
         assert (await socket.read_until(CLOSE)).code == 1000
         with pytest.raises(Ended):
             await socket.read_frame()
-        await eventually(lambda: gone(gateway, topic), within=2)
+        await eventually(lambda: gone(gateway, topic), within=1)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ async def test_a_violation_of_the_protocol_ends_the_connection(
     async with await raw_websocket(gateway, topic) as socket:
         await socket.connection.send(frame)
         assert (await socket.read_until(CLOSE)).code == code
-        await eventually(lambda: gone(gateway, topic), within=2)
+        await eventually(lambda: gone(gateway, topic), within=1)
 
 
 @pytest.mark.parametrize("query", ["", "topic=", "topic=a,,b", "topic=a%20b", "topic=%C3%A9", "topic=%FF"])
