@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from daphne.http_protocol import WebRequest
-from twisted.web import http
+from twisted.web.http import Request
 
 from gateway_project.servers import daphne_application
 from gateway_project.servers.daphne_body import RequestBody
@@ -22,7 +22,6 @@ from gateway_project.servers.daphne_scope import (
     ASGI,
     BadRequestError,
     addresses,
-    check_headers,
     scope_headers,
     split_target,
 )
@@ -63,7 +62,7 @@ class GatewayRequest(WebRequest):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # Daphne's own registers with the server before there is anything to serve.
-        http.Request.__init__(self, *args, **kwargs)
+        Request.__init__(self, *args, **kwargs)
         self.server = self.channel.factory.server
         self.client_addr = None
         self.server_addr = None
@@ -175,13 +174,14 @@ class GatewayRequest(WebRequest):
         self._wake_sender()
 
     def _read_headers(self) -> None:
-        check_headers(self.requestHeaders)
-        expect = self.requestHeaders.getRawHeaders(b"expect", ())
-        if self.clientproto == b"HTTP/1.1" and [value.lower() for value in expect] == [b"100-continue"]:
+        expect = self.requestHeaders.getRawHeaders(b"expect")
+        if expect is not None and self.clientproto == b"HTTP/1.1" and expect[0].lower() == b"100-continue":
             self._expects_continue = not self._body.complete
-        tokens = b",".join(self.requestHeaders.getRawHeaders(b"connection", ())).lower().split(b",")
-        if b"close" in [token.strip() for token in tokens]:
-            self.channel.persistent = 0
+        connection = self.requestHeaders.getRawHeaders(b"connection")
+        if connection is not None:
+            tokens = b",".join(connection).lower().split(b",")
+            if b"close" in [token.strip() for token in tokens]:
+                self.channel.persistent = 0
         self.path, self.query_string = split_target(self.uri)
 
     def _is_upgrade(self) -> bool:
@@ -196,7 +196,7 @@ class GatewayRequest(WebRequest):
 
     def _scope(self) -> dict[str, Any]:
         self.client_addr, self.server_addr = addresses(self.client, self.host)
-        root_path, headers = scope_headers(self.requestHeaders, self.server.root_path)
+        plain = is_plain(self.channel.transport)
         scope: dict[str, Any] = {
             "type": "http",
             "asgi": dict(ASGI),
@@ -204,17 +204,16 @@ class GatewayRequest(WebRequest):
             "method": self.method.decode("ascii"),
             "path": unquote(self.path.decode("ascii")),
             "raw_path": self.path,
-            "root_path": root_path,
-            "scheme": "https" if self.isSecure() else "http",
+            "root_path": self.server.root_path,
+            "scheme": "http" if plain or not self.isSecure() else "https",
             "query_string": self.query_string,
-            "headers": headers,
+            "headers": scope_headers(self.requestHeaders),
             "client": self.client_addr,
             "server": self.server_addr,
         }
-        transport = self.channel.transport
-        if is_plain(transport):
+        if plain:
             framing = Framing.CHUNKED if self.clientproto == b"HTTP/1.1" else Framing.IDENTITY
-            self._writer = TransportWriter(transport, framing, self._end_stream)
+            self._writer = TransportWriter(self.channel.transport, framing, self._end_stream)
             scope["extensions"] = {EXTENSION: {"writer": self._writer}}
         return scope
 

@@ -78,20 +78,20 @@ class Response:
         ValueError: A header is malformed.
     """
 
-    __slots__ = ("_chunked", "_left", "_lines", "_no_body", "must_close", "status", "streaming")
+    __slots__ = ("_chunked", "_connection", "_left", "_lines", "_no_body", "must_close", "status", "streaming")
 
     def __init__(self, version: bytes, method: bytes, start: MutableMapping[str, Any], *, more: bool) -> None:
         self.status = int(start["status"])
-        self.must_close = False
         self._lines = [status_line(version, self.status)]
         has_date = False
+        tokens: list[bytes] = []
         length: int | None = None
         for name, value in checked_headers(start):
             lower = name.lower()
             if lower == b"transfer-encoding":
                 continue
             if lower == b"connection":
-                self.must_close = self.must_close or b"close" in value.lower()
+                tokens += [token.strip() for token in value.lower().split(b",")]
                 continue
             if lower == b"content-length":
                 length = int(value)
@@ -107,7 +107,9 @@ class Response:
             self._lines.append(b"transfer-encoding: chunked\r\n")
         self.streaming = open_end and more
         # Whoever reads a stream has no use for the connection after it, and what comes behind is not parsed.
-        self.must_close = self.must_close or self.streaming or (open_end and not self._chunked)
+        self.must_close = b"close" in tokens or self.streaming or (open_end and not self._chunked)
+        # Whether it stays open is the server's decision; a 426 says `upgrade` (RFC 9110 §7.8).
+        self._connection = [token for token in tokens if token not in {b"close", b"keep-alive"}]
 
     def head(self, *, close: bool) -> bytes:
         """Return the status line and headers.
@@ -116,7 +118,9 @@ class Response:
             close: Whether the connection is closed after the response.
         """
         if close:
-            self._lines.append(b"connection: close\r\n")
+            self._connection.append(b"close")
+        if self._connection:
+            self._lines.append(b"connection: %b\r\n" % b", ".join(self._connection))
         self._lines.append(b"\r\n")
         head, self._lines = b"".join(self._lines), []
         return head

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import unquote
 
-from daphne.utils import HEADER_NAME_RE, INVALID_HEADER_VALUE_BYTES
+from daphne.utils import INVALID_HEADER_VALUE_BYTES
 from twisted.web.http_headers import Headers
 
 ASGI: Mapping[str, str] = MappingProxyType({"version": "3.0", "spec_version": "2.4"})
 """The scope's `asgi`."""
+
+_FORBIDDEN = bytes(INVALID_HEADER_VALUE_BYTES)
 
 
 class BadRequestError(Exception):
@@ -37,26 +38,14 @@ def split_target(target: bytes) -> tuple[bytes, bytes]:
     return path, query
 
 
-def check_headers(headers: Headers) -> None:
-    """Check what Twisted's parser lets pass.
+def scope_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a scope.
+
+    Unlike Daphne, the header `daphne-root-path` is one as any other: here it comes from anybody, and a root path
+    moves what a path means.
 
     Raises:
-        BadRequestError: A name is no token, or a value holds a control character (RFC 9110 §5).
-    """
-    for name, values in headers.getAllRawHeaders():
-        if not HEADER_NAME_RE.fullmatch(name):
-            raise BadRequestError("The name of a header is malformed.")
-        for value in values:
-            if not INVALID_HEADER_VALUE_BYTES.isdisjoint(value):
-                raise BadRequestError("The value of a header holds a control character.")
-
-
-def scope_headers(headers: Headers, root_path: str) -> tuple[str, list[tuple[bytes, bytes]]]:
-    """Return the root path and the headers of a scope.
-
-    Args:
-        headers: The request's.
-        root_path: The server's, which Daphne lets the header `daphne-root-path` replace.
+        BadRequestError: A value holds a control character that Twisted lets pass (RFC 9110 §5.5).
     """
     kept: list[tuple[bytes, bytes]] = []
     for name, values in headers.getAllRawHeaders():
@@ -64,11 +53,11 @@ def scope_headers(headers: Headers, root_path: str) -> tuple[str, list[tuple[byt
         if b"_" in name:
             continue
         lower = name.lower()
-        if lower == b"daphne-root-path":
-            root_path = unquote(values[-1].decode("latin-1"))
-        else:
-            kept.extend((lower, value) for value in values)
-    return root_path, kept
+        for value in values:
+            if len(value.translate(None, _FORBIDDEN)) != len(value):
+                raise BadRequestError("The value of a header holds a control character.")
+            kept.append((lower, value))
+    return kept
 
 
 def addresses(client: Any, server: Any) -> tuple[list[Any] | None, list[Any] | None]:

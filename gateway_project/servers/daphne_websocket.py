@@ -158,14 +158,10 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
         return self.handshake_deferred
 
     def _scope(self, request: Any) -> dict[str, Any]:
-        root_path = self.server.root_path
         headers = []
         subprotocols: list[str] = []
         for name, value in request.headers.items():
             if not name.isascii() or "_" in name:
-                continue
-            if name == "daphne-root-path":
-                root_path = unquote(value)
                 continue
             if name == "sec-websocket-protocol":
                 if not value.isascii():
@@ -188,7 +184,7 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
             "scheme": "wss" if self._transport_details.is_secure else "ws",
             "path": unquote(request.path) or "/",
             "raw_path": self.path,
-            "root_path": root_path,
+            "root_path": self.server.root_path,
             "headers": headers,
             "query_string": self._raw_query_string,
             "client": self.client_addr,

@@ -17,6 +17,8 @@ sys.path.insert(0, str(ROOT))
 
 from gateway_project.servers import daphne as gateway_daphne  # noqa: E402 - the path comes first
 
+if "TEST_UNTRIED" in os.environ:
+    gateway_daphne.TRIED_VERSIONS["daphne"] = ("0.1",)
 gateway_daphne.install(
     header_timeout=float(os.environ.get("TEST_HEADER_TIMEOUT", "10")),
     heartbeat=float(os.environ.get("TEST_HEARTBEAT", "15")),
@@ -34,6 +36,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 SEEN: dict[str, int] = {}
 WRITERS: dict[str, Any] = {}
+HELD: dict[str, asyncio.Event] = {}
 
 
 def note(name: str) -> None:
@@ -100,6 +103,15 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
         await receive()
         note("step")
         await wait_for_disconnect(receive, "stepped")
+    elif path == "/hold":
+        # The body is there for the asking, and nobody asks.
+        HELD[query] = asyncio.Event()
+        note(f"held-{query}")
+        await HELD[query].wait()
+        await respond(send, 200, b"released")
+    elif path == "/release":
+        HELD[query].set()
+        await respond(send, 200)
     elif path == "/parked":
         note("parked")
         await wait_for_disconnect(receive, "unparked")
@@ -222,7 +234,7 @@ def listening() -> None:
 
 SERVER = Server(
     application,
-    endpoints=["tcp:port=0:interface=127.0.0.1"],
+    endpoints=[os.environ.get("TEST_ENDPOINT", "tcp:port=0:interface=127.0.0.1")],
     ready_callable=listening,
     application_close_timeout=1,
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def assert_problem(response: Response, status: int, slug: str) -> None:
 
 
 async def test_the_scope_says_what_the_client_sent(daphne: DaphneProcess) -> None:
-    fields = [("X-Twice", "a"), ("x-twice", "b"), ("x_under", "no"), ("host", "h")]
+    fields = [("X-Twice", "a"), ("x-twice", "b"), ("x_under", "no"), ("daphne-root-path", "/x"), ("host", "h")]
     async with await HttpConnection.open(daphne.url) as connection:
         scope = (await connection.exchange(request("GET", "/scope?q=%C3%A9&r", fields))).json()
     assert scope["method"] == "'GET'"
@@ -48,7 +49,8 @@ async def test_the_scope_says_what_the_client_sent(daphne: DaphneProcess) -> Non
     assert scope["path"] == "'/scope'"
     assert scope["raw_path"] == "b'/scope'"
     assert scope["query_string"] == "b'q=%C3%A9&r'"
-    assert scope["headers"] == "[(b'x-twice', b'a'), (b'x-twice', b'b'), (b'host', b'h')]"
+    assert scope["headers"] == "[(b'x-twice', b'a'), (b'x-twice', b'b'), (b'daphne-root-path', b'/x'), (b'host', b'h')]"
+    assert scope["root_path"] == "''"
     assert scope["client"].startswith("['127.0.0.1', ")
 
 
@@ -81,13 +83,19 @@ async def test_the_application_starts_before_the_body_and_the_body_waits_for_it(
     size = 64 * MIB
     before = (await daphne.idle())["memory"]
     async with await HttpConnection.open(daphne.url) as connection:
-        await connection.send(request("POST", "/slow?1.0", [("content-length", str(size))]))
+        await connection.send(request("POST", "/hold?body", [("content-length", str(size))]))
+        await daphne.seen("held-body")
         connection.writer.write(bytes(size))
-        await asyncio.sleep(0.5)
+        unsent = size
+        while (left := connection.writer.transport.get_write_buffer_size()) < unsent:
+            unsent = left
+            await asyncio.sleep(0.3)
         # The kernel has some, the server 64 KiB; most has not left this process.
-        assert connection.writer.transport.get_write_buffer_size() > size / 2
+        assert unsent > size / 2
         assert (await daphne.state())["memory"] - before < 8 * MIB
+        await daphne.ask("/release?body")
         response = await connection.read_response()
+        assert response.body == b"released"
         assert response.closes
 
 
@@ -437,14 +445,14 @@ async def test_hundreds_may_come_at_once() -> None:
     with DaphneProcess() as daphne:
         port = int(daphne.url.rpartition(":")[2])
         # Stopped, the server accepts nobody: the kernel's queue holds them all.
-        daphne.process.send_signal(19)
+        daphne.process.send_signal(signal.SIGSTOP)
         sockets = []
         try:
             for _ in range(900):
                 client = socket.create_connection(("127.0.0.1", port), timeout=0.5)
                 sockets.append(client)
         finally:
-            daphne.process.send_signal(18)
+            daphne.process.send_signal(signal.SIGCONT)
             for client in sockets:
                 client.close()
         await daphne.idle()
@@ -471,3 +479,17 @@ async def test_sigterm_drains_first_and_exits_with_0() -> None:
         assert "never" not in errors
         for client in (idle, busy, connection):
             await client.close()
+
+
+async def test_versions_that_were_not_tried_are_left_as_they_are_and_named_once() -> None:
+    with DaphneProcess(TEST_UNTRIED="yes") as daphne:
+        async with await HttpConnection.open(daphne.url) as connection:
+            response = await connection.exchange(request("POST", "/echo", body=b"hello"))
+            assert response.body.startswith(b"5 ")
+            # Daphne's own answer, not ours.
+            assert response.headers.get("server") == "daphne"
+            await connection.exchange(request("GET", "/early"))
+        status, errors = daphne.end()
+        assert status == 0
+        assert errors.count("Not tried with daphne") == 1
+        assert "Traceback" not in errors
