@@ -306,6 +306,9 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
     def _send_message(self, message: MutableMapping[str, Any]) -> None:
         if self._deciding:
             raise RuntimeError("The handshake has not been answered.")
+        if self.state != _OPEN:
+            # The closing handshake is under way.
+            return
         payload, text = message.get("bytes"), message.get("text")
         if (payload is None) == (text is None):
             raise ValueError("A message has either text or bytes.")
