@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,6 +35,9 @@ class RunningGateway:
     Args:
         server: the server to run under, ``daphne`` or ``uvicorn``.
         environment: more variables for the child, with their whole names; None takes one away.
+        bind: the address to listen on.
+        port: the port to listen on; 0 takes a free one.
+        inside: a command that runs the gateway as itself, such as ``ip netns exec NAME``.
         settings: gateway settings.
 
     Raises:
@@ -45,9 +48,15 @@ class RunningGateway:
         self,
         server: str = "daphne",
         environment: Mapping[str, str | None] | None = None,
+        *,
+        bind: str = "127.0.0.1",
+        port: int = 0,
+        inside: Sequence[str] = (),
         **settings: object,
     ) -> None:
         self.server = server
+        self.command = [*inside, sys.executable, str(ROOT / "manage.py"), "serve", "--server", server]
+        self.command += ["--bind", bind, "--port", str(port)]
         self.key = secrets.token_urlsafe(24)
         self.url = ""
         self.lines: list[str] = []
@@ -84,9 +93,8 @@ class RunningGateway:
 
     def start(self) -> Self:
         """Start the child and wait until it listens."""
-        command = [sys.executable, str(ROOT / "manage.py"), "serve", "--bind", "127.0.0.1", "--port", "0"]
         self._process = subprocess.Popen(
-            [*command, "--server", self.server],
+            self.command,
             cwd=ROOT,
             env=self._environment,
             stdin=subprocess.DEVNULL,
