@@ -86,8 +86,9 @@ def admit(
     declared = single.get(b"content-length", b"0")
     if not declared.isdigit():
         return Problem(400, "invalid-request", "content-length must be a whole number of bytes.")
-    # Compared by length first: a number of a thousand digits is not worth converting.
-    if len(declared.lstrip(b"0")) > len(str(max_event_bytes)) or int(declared) > max_event_bytes:
+    # Compared by length first: Python refuses to convert a number of thousands of digits, leading zeros counted in.
+    digits = declared.lstrip(b"0")
+    if len(digits) > len(str(max_event_bytes)) or int(digits or b"0") > max_event_bytes:
         return too_large(max_event_bytes)
     return admitted
 

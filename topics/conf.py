@@ -132,6 +132,9 @@ class GatewaySettings(BaseModel):
         return origins
 
 
+_FIELDS = {PREFIX + field.upper(): field for field in GatewaySettings.model_fields}
+
+
 @dataclass(frozen=True, slots=True)
 class SettingProblem:
     """One setting that stops the start.
@@ -155,20 +158,24 @@ def load(environ: Mapping[str, str]) -> tuple[GatewaySettings, tuple[SettingProb
         The settings, and what is wrong. Where something is wrong the settings hold that field's default, so that tools
         that need no gateway (`manage.py check`, the clients) still work; a server must not start on them.
     """
-    given = {
-        name.removeprefix(PREFIX).lower(): value
-        for name, value in environ.items()
-        if name.startswith(PREFIX) and name not in CLIENT_NAMES and not _KUBERNETES_NAME.fullmatch(name)
-    }
+    given: dict[str, str] = {}
+    problems: dict[str, SettingProblem] = {}
+    for name, value in environ.items():
+        if not name.startswith(PREFIX) or name in CLIENT_NAMES or _KUBERNETES_NAME.fullmatch(name):
+            continue
+        if name in _FIELDS:
+            given[_FIELDS[name]] = value
+        else:
+            problems[name] = _unknown(name)
     try:
-        return GatewaySettings.model_validate(given), ()
+        return GatewaySettings.model_validate(given), tuple(problems.values())
     except ValidationError as error:
-        problems: dict[str, SettingProblem] = {}
+        wrong: set[str] = set()
         for fault in error.errors():
             field = str(fault["loc"][0])
+            wrong.add(field)
             name = PREFIX + field.upper()
             problems.setdefault(name, SettingProblem(name, _sentence(name, field, fault["msg"], environ)))
-        wrong = {name.removeprefix(PREFIX).lower() for name in problems}
         rest = {field: value for field, value in given.items() if field not in wrong}
         # The only default that does not validate is the missing key.
         usable = GatewaySettings.model_validate({"api_keys": ("unset",), **rest})
@@ -177,12 +184,27 @@ def load(environ: Mapping[str, str]) -> tuple[GatewaySettings, tuple[SettingProb
         return usable, tuple(problems.values())
 
 
+_RULES = {
+    "node_name": "it must be 1 to 255 visible ASCII characters without a comma",
+    "node_host": "it must be 1 to 255 visible ASCII characters",
+    "trusted_proxies": "it must be addresses or networks such as 192.0.2.1 or 10.0.0.0/8 (no bits set behind the "
+    "prefix), separated by commas",
+}
+"""Where pydantic's own words would not tell a person what to set."""
+
+
+def _unknown(name: str) -> SettingProblem:
+    known = [field.upper() for field in GatewaySettings.model_fields]
+    close = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
+    hint = f"did you mean {PREFIX}{close[0]}?" if close else "see docs/reference/settings.md for the names."
+    # A name in the environment may hold any bytes; the sentence must fit any terminal and log.
+    shown = ascii(name)[1:-1]
+    return SettingProblem(shown, f"{shown} is not a setting of the gateway; {hint}")
+
+
 def _sentence(name: str, field: str, message: str, environ: Mapping[str, str]) -> str:
-    if field not in GatewaySettings.model_fields:
-        close = difflib.get_close_matches(name, [PREFIX + known.upper() for known in GatewaySettings.model_fields], n=1)
-        hint = f"did you mean {close[0]}?" if close else "see docs/reference/settings.md for the names."
-        return f"{name} is not a setting of the gateway; {hint}"
     if field == "api_keys" and not environ.get(name, "").strip(", "):
         hint = " (GATEWAY_API_KEY is what clients send.)" if "GATEWAY_API_KEY" in environ else ""
         return f"{name} is not set; set it to one or more keys separated by commas.{hint}"
-    return f"{name} has a wrong value: {message[0].lower()}{message[1:]}."
+    message = message.removeprefix("Value error, ")
+    return f"{name} has a wrong value: {_RULES.get(field, message[0].lower() + message[1:])}."

@@ -197,10 +197,8 @@ class MemoryPlacement:
             return numbers
         return [
             number
-            for number in numbers
-            if (record := self._by_number[number]) is not None
-            and (node is None or record.node == node)
-            and (transport is None or record.transport == transport)
+            for number, record in ((number, self._by_number[number]) for number in numbers)
+            if node in (None, record.node) and transport in (None, record.transport)
         ]
 
     def _topic_record(self, name: str) -> TopicRecord:

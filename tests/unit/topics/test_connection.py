@@ -110,7 +110,10 @@ async def test_a_client_that_does_not_take_the_end_is_reset(monkeypatch: pytest.
 
 def test_silence_brings_a_keep_alive_and_any_write_puts_it_off() -> None:
     client = Client(["a"]).open()
-    keep_alives = lambda: client.writer.writes.count(KEEP_ALIVE)  # noqa: E731 - one line says it
+
+    def keep_alives() -> int:
+        return client.writer.writes.count(KEEP_ALIVE)
+
     for _ in range(QUIET - 1):
         client.connection.tick(QUIET)
     assert keep_alives() == 0

@@ -15,7 +15,7 @@ from topics import hub as hub_module
 from topics.encoding import Format
 from topics.events import Event
 from topics.hub import BACKLOG_EVENTS, BATCH_EVENTS, SLICE, Hub
-from topics.placement.base import Drop
+from topics.placement.base import Drop, Transport
 from topics.writer import Framing
 
 
@@ -199,12 +199,8 @@ class BrokenWriter(ScriptedWriter):
         raise OSError("and another")
 
 
-async def test_one_connection_that_fails_does_not_stop_the_others(
-    hub: Hub, caplog: pytest.LogCaptureFixture
-) -> None:
-    before, broken, after = (
-        join(hub, Client(["news"], writer=writer)) for writer in (None, BrokenWriter(), None)
-    )
+async def test_one_connection_that_fails_does_not_stop_the_others(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    before, broken, after = (join(hub, Client(["news"], writer=writer)) for writer in (None, BrokenWriter(), None))
     for number in range(3):
         hub.deliver(event(number))
         await turns()
@@ -215,8 +211,9 @@ async def test_one_connection_that_fails_does_not_stop_the_others(
 
 async def test_nothing_is_kept_of_a_connection_that_was_forgotten(hub: Hub) -> None:
     writers = []
-    for transport in ("sse", "websocket"):
-        gone = join(hub, Client(["news", "more"], transport=transport))  # type: ignore[arg-type]
+    transports: tuple[Transport, ...] = ("sse", "websocket")
+    for transport in transports:
+        gone = join(hub, Client(["news", "more"], transport=transport))
         gone.writer.block()
         hub.deliver(event(1))
         hub.deliver(event(2, "news", "more"))

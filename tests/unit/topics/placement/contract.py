@@ -101,9 +101,8 @@ class PlacementContract:
     """The suite."""
 
     @pytest.fixture
-    async def placement(self) -> AsyncIterator[Placement]:
+    def placement(self) -> Placement:
         raise NotImplementedError("An adapter's test class gives this fixture.")
-        yield
 
     @pytest.fixture
     async def place(self, placement: Placement) -> AsyncIterator[Place]:

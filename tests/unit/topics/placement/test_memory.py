@@ -1,7 +1,5 @@
 """The memory adapter under the suite that every placement passes."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from tests.unit.topics.placement.contract import PlacementContract
@@ -11,5 +9,5 @@ from topics.placement.memory import MemoryPlacement
 
 class TestMemoryPlacement(PlacementContract):
     @pytest.fixture
-    async def placement(self) -> AsyncIterator[Placement]:
-        yield MemoryPlacement()
+    def placement(self) -> Placement:
+        return MemoryPlacement()
