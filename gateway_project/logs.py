@@ -1,8 +1,9 @@
 """Structured logs: one JSON object a line, or lines for people. No API key ever gets into one."""
 
+import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -10,28 +11,56 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from topics.conf import GatewaySettings
 
-_BEARER = re.compile(r"(?i)(bearer\s+)[^\s\"',}]+")
+# Between scheme and token there is a space; what parsers and literals make of other white space is covered too.
+_BEARER = re.compile(r"(?i)(bearer(?:\s|\\[nrt])+)[^\s\"',}]+")
 _REDACTED = "[redacted]"
 
 
-class Redacting:
-    """A renderer that takes secrets out of what another rendered, wherever in the line they stand.
+class Secrets:
+    """Takes API keys and bearer tokens out of what is logged.
 
     Args:
-        renderer: Makes the line.
-        secrets: What must not be in it.
+        keys: The API keys.
     """
 
-    def __init__(self, renderer: Processor, secrets: Sequence[str]) -> None:
-        self._renderer = renderer
-        self._secrets = tuple(secrets)
+    def __init__(self, keys: Sequence[str]) -> None:
+        # A key with a quote or a backslash looks different inside a literal. The longest goes first, since one key
+        # may be a part of another.
+        forms = {form for key in keys for form in (key, repr(key)[1:-1], json.dumps(key)[1:-1])}
+        self._forms = sorted(forms, key=len, reverse=True)
 
-    def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> str:
-        """Render a line."""
-        line = str(self._renderer(logger, name, event))
-        for secret in self._secrets:
-            line = line.replace(secret, _REDACTED)
-        return _BEARER.sub(rf"\1{_REDACTED}", line)
+    def out_of(self, text: str) -> str:
+        """Return the text without them."""
+        for form in self._forms:
+            text = text.replace(form, _REDACTED)
+        return _BEARER.sub(rf"\1{_REDACTED}", text)
+
+    def out_of_value(self, value: object) -> object:
+        """Return a value that JSON can hold, without them; containers are copied."""
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {self.out_of(str(name)): self.out_of_value(each) for name, each in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.out_of_value(each) for each in value]
+        return self.out_of(value if isinstance(value, str) else repr(value))
+
+    def before(self, renderer: Processor) -> Processor:
+        """Return a renderer that never sees them: what it makes of the rest stays well-formed."""
+
+        def render(logger: WrappedLogger, name: str, event: EventDict) -> str:
+            cleaned = {self.out_of(field): self.out_of_value(value) for field, value in event.items()}
+            return str(renderer(logger, name, cleaned))
+
+        return render
+
+    def behind(self, renderer: Processor) -> Processor:
+        """Return a renderer whose line they are taken out of: for those that format tracebacks by themselves."""
+
+        def render(logger: WrappedLogger, name: str, event: EventDict) -> str:
+            return self.out_of(str(renderer(logger, name, event)))
+
+        return render
 
 
 def logging_config(settings: GatewaySettings) -> dict[str, Any]:
@@ -42,13 +71,14 @@ def logging_config(settings: GatewaySettings) -> dict[str, Any]:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    secrets = Secrets(settings.api_keys)
     if settings.log_format == "json":
-        final: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        final = [structlog.processors.format_exc_info, secrets.before(structlog.processors.JSONRenderer())]
     else:
         # Tracebacks without the variables of their frames: those hold events, and what strangers sent as keys.
         plain = structlog.dev.plain_traceback
-        final = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
-    renderer = Redacting(final[-1], settings.api_keys)
+        console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+        final = [secrets.behind(console)]
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -58,8 +88,7 @@ def logging_config(settings: GatewaySettings) -> dict[str, Any]:
                 "foreign_pre_chain": shared,
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                    *final[:-1],
-                    renderer,
+                    *final,
                 ],
             },
         },
