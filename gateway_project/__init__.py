@@ -1,3 +1,1 @@
 """The Django project: settings, routing, servers and the command line."""
-
-
