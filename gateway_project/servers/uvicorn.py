@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any
@@ -40,7 +41,7 @@ class GatewayServer(uvicorn.Server):
     Args:
         config: uvicorn's.
         drain: Awaited at the first SIGTERM or SIGINT, while connections are still accepted.
-        on_listening: Called with the host and port that are listened on.
+        on_listening: Called once connections are accepted.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class GatewayServer(uvicorn.Server):
         config: uvicorn.Config,
         *,
         drain: Callable[[], Awaitable[None]],
-        on_listening: Callable[[str, int], None],
+        on_listening: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._drain = drain
@@ -58,11 +59,10 @@ class GatewayServer(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say where."""
+        """Accept connections, and say so."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
-        self._on_listening(host, port)
+        self._on_listening()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -146,8 +146,6 @@ def run(
         SystemExit: The address cannot be listened on, or the application not imported.
     """
     options: dict[str, Any] = {
-        "host": host,
-        "port": port,
         "loop": "uvloop",
         "interface": "asgi3",
         "lifespan": "off",
@@ -177,8 +175,19 @@ def run(
             "; ".join(NOT_KEPT),
         )
         options |= {"http": "httptools", "ws": "websockets-sansio"}
-    server = GatewayServer(uvicorn.Config(application, **options), drain=drain, on_listening=on_listening)
-    server.run()
+    config = uvicorn.Config(application, **options)
+    config.load()
+    listener = _listen(host, port)
+    address = listener.getsockname()
+    GatewayServer(config, drain=drain, on_listening=lambda: on_listening(address[0], address[1])).run([listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        return socket.create_server((host, port), family=family, backlog=limits.LISTEN_BACKLOG)
+    except OSError as error:
+        sys.exit(f"Cannot listen on {host}:{port}: {error.strerror or error}")
 
 
 def version_is_tested(version: str) -> bool:

@@ -192,6 +192,9 @@ class Exchange(RequestResponseCycle):
         ):
             # The body is not read to its end: too long, of unknown length, or never to come.
             self.keep_alive = False
+        if status == 408:
+            # Whatever comes late could be taken for the next request (RFC 9110 §15.5.9).
+            self.keep_alive = False
         if not self.keep_alive:
             head.append(b"connection: close\r\n")
         head.append(b"\r\n")

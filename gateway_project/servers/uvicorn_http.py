@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 IDLE_SECONDS = 75
 """How long a connection may stay open between two requests."""
 
-MAX_PIPELINED = 32
+MAX_PIPELINED = 128
 """Requests that wait behind another on one connection; what follows is dropped and the connection closed."""
 
 _TIMEOUT = Problem(408, "timeout", "The request's headers did not arrive in time; send them at once.")

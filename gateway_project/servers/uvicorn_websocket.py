@@ -236,6 +236,10 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
             return
         self.queue.put_nowait({"type": "websocket.receive", "text": text})
 
+    def handle_ping(self) -> None:
+        """Send the pong, unless the connection is being closed."""
+        self._flush()
+
     def handle_close(self, event: Frame) -> None:
         """The peer closes, or answers our close: the TCP connection ends (RFC 6455 §7.1.1)."""
         self._flush()

@@ -89,6 +89,14 @@ class TestProcess:
         assert "secret" not in log
         assert log.split() == ["draining"]
 
+    def test_an_address_in_use_is_told(self) -> None:
+        first = Child()
+        second = Child({"PORT": str(first.port)}, listens=False)
+        log = second.stop()
+        first.stop()
+        assert second.process.returncode == 1
+        assert log.strip() == f"Cannot listen on 127.0.0.1:{first.port}: Address already in use"
+
     async def test_an_unknown_version_runs_as_it_is_and_says_so(self) -> None:
         child = Child({"PRETENDED_UVICORN_VERSION": "9.9.1"})
         async with await HttpConnection.open(child.url) as connection:

@@ -61,6 +61,13 @@ class TestUnreadBody:
             assert answer.closes
             assert await connection.read_to_end(within=0.2) == b""  # the writing side is shut at once
 
+    async def test_a_body_that_was_too_slow_closes(self, child: Child) -> None:
+        async with await HttpConnection.open(child.url) as connection:
+            answer = await connection.exchange(
+                request("POST", "/unread/408", [("content-length", "10")]), "POST", within=0.5
+            )
+            assert answer.closes
+
     async def test_a_sender_without_end_is_cut_off(self, child: Child) -> None:
         async with await HttpConnection.open(child.url) as connection:
             await connection.exchange(request("POST", "/unread/413", [("content-length", str(1 << 40))]), "POST")

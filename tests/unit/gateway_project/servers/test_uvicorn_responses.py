@@ -65,6 +65,12 @@ class TestStream:
             assert await body.read() == b"x"
             assert (await control(child, "stuck"))["drains"] == 1
 
+    async def test_a_reader_that_stays_stuck_is_given_up_by_the_kernel(self, child: Child) -> None:
+        connection, _ = await open_stream(child, "forever", receive_buffer=4096)
+        async with connection:
+            await write(child, "forever", b"x" * (8 * MIB))
+            await until(child, "forever", "gone", within=10)
+
     async def test_close_does_not_wait_for_a_stuck_reader(self, child: Child) -> None:
         connection, _ = await open_stream(child, "stuck-close", receive_buffer=4096)
         async with connection:
@@ -195,7 +201,7 @@ class TestAnswers:
             await until(child, "-", "holding")
             await control(child, "-", "release")
             answers = (await connection.read_to_end()).count(b"HTTP/1.1 200")
-            assert 1 < answers < 100
+            assert 100 < answers < 200
 
     async def test_a_half_closed_client_gets_its_answer(self, child: Child) -> None:
         async with await HttpConnection.open(child.url) as connection:

@@ -108,7 +108,7 @@ class TestWebSocket:
         async with await RawWebSocket.open(child.url, "/ws/broken") as websocket:
             await websocket.send_frame(TEXT, b"before")
             assert (await websocket.read_frame()).payload == b"before"
-            await websocket.connection.send(encode(TEXT, b"last") + frames + encode(TEXT, b"after"))
+            await websocket.connection.send(encode(TEXT, b"last") + frames + encode(PING, b"") + encode(TEXT, b"after"))
             assert (await websocket.read_until(CLOSE)).code == code
             assert await websocket.connection.read_to_end(within=1) == b""
         await ended(child, f"ws/broken/{code}")
@@ -129,6 +129,13 @@ class TestWebSocket:
             await websocket.send_frame(CONTINUATION, b"\xa9")
             assert (await websocket.read_until(PONG)).payload == b"between"
             assert (await websocket.read_until(TEXT)).payload == "é".encode()
+
+    async def test_close_in_the_middle_of_a_message(self, child: Child) -> None:
+        async with await RawWebSocket.open(child.url, "/ws/middle") as websocket:
+            await websocket.send_frame(TEXT, b"half", final=False)
+            await websocket.send_frame(CLOSE, (1000).to_bytes(2, "big"))
+            assert (await websocket.read_until(CLOSE)).code == 1000
+        await ended(child, "ws/middle/1000")
 
     @pytest.mark.parametrize("path", ["/ws/early", "/late/early"])
     async def test_frames_behind_the_handshake_wait_for_it(self, child: Child, path: str) -> None:

@@ -266,9 +266,10 @@ class Child:
 
     Args:
         environment: Variables for the child besides this process's own.
+        listens: Wait until it does; False when it cannot.
     """
 
-    def __init__(self, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, environment: dict[str, str] | None = None, *, listens: bool = True) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.unit.gateway_project.servers.uvicorn_child"],
             stdout=subprocess.PIPE,
@@ -277,13 +278,13 @@ class Child:
             env={**os.environ, **(environment or {})},
         )
         assert self.process.stdout is not None
-        host, port = json.loads(self.process.stdout.readline())
+        host, port = json.loads(self.process.stdout.readline()) if listens else ("", 0)
         self.port = int(port)
         self.url = f"http://{host}:{port}"
 
     def stop(self) -> str:
         """End the server and return what it logged."""
-        if self.process.poll() is None:
+        if self.port and self.process.poll() is None:
             self.process.terminate()
         _, log = self.process.communicate(timeout=15)
         return log
@@ -319,7 +320,7 @@ def main() -> None:
     ours.run(
         "tests.unit.gateway_project.servers.uvicorn_child:application",
         host="127.0.0.1",
-        port=0,
+        port=int(os.environ.get("PORT", "0")),
         header_timeout=HEADER_TIMEOUT,
         heartbeat=HEARTBEAT,
         drain=drain,
