@@ -187,7 +187,9 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         return socket.create_server((host, port), family=family, backlog=limits.LISTEN_BACKLOG)
     except OSError as error:
-        sys.exit(f"Cannot listen on {host}:{port}: {error.strerror or error}")
+        # create_server adds the address to strerror; gaierror has numbers of its own.
+        why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        sys.exit(f"Cannot listen on {host}:{port}: {why}")
 
 
 def version_is_tested(version: str) -> bool:
