@@ -18,18 +18,9 @@ from gateway_project.servers import daphne_application
 from gateway_project.servers.daphne_body import RequestBody
 from gateway_project.servers.daphne_channel import GatewayChannel
 from gateway_project.servers.daphne_response import Response, problem_response
-from gateway_project.servers.daphne_scope import (
-    ASGI,
-    BadRequestError,
-    addresses,
-    scope_headers,
-    split_target,
-)
+from gateway_project.servers.daphne_scope import ASGI, BadRequestError, addresses, scope_headers, split_target
 from gateway_project.servers.daphne_transport import TransportWriter, is_plain, watch_peer, write
-from gateway_project.servers.limits import (
-    MAX_CLOSE_WAIT_SECONDS,
-    UNREAD_BODY_DRAIN_BYTES,
-)
+from gateway_project.servers.limits import MAX_CLOSE_WAIT_SECONDS, UNREAD_BODY_DRAIN_BYTES
 from topics.problems import Problem
 from topics.writer import EXTENSION, Framing
 
@@ -67,10 +58,8 @@ class GatewayRequest(WebRequest):
         self.client_addr = None
         self.server_addr = None
         self.application_queue = None
-        self._response_started = False
         self._body = RequestBody(0)
         self._expects_continue = False
-        self._discard = False
         self._wake_receive: asyncio.Future[None] | None = None
         self._wake_send: asyncio.Future[None] | None = None
         self._start: MutableMapping[str, Any] | None = None

@@ -49,7 +49,6 @@ class GatewayWebSocketFactory(WebSocketFactory):
     heartbeat = 15.0
 
     def __init__(self, server_class: Any, *args: Any, **kwargs: Any) -> None:
-        self.protocol = GatewayWebSocketProtocol
         # No `server` header: what runs here is nobody's business.
         super().__init__(server_class, *args, **{**kwargs, "server": ""})
         self._batched_timer = _Timer()
@@ -69,6 +68,13 @@ class GatewayWebSocketFactory(WebSocketFactory):
                 # A peer that breaks the protocol is told with a close frame why (RFC 6455 §7.1.7).
                 "failByDrop": False,
             }
+        )
+        # Autobahn copies every option to every connection, and formats them all for a line that nobody
+        # logs. As attributes of the class they are there already.
+        values = {name: getattr(self, name) for name in GatewayWebSocketProtocol.CONFIG_ATTRS}
+        values = {name: staticmethod(value) if callable(value) else value for name, value in values.items()}
+        self.protocol = type(
+            GatewayWebSocketProtocol.__name__, (GatewayWebSocketProtocol,), {**values, "CONFIG_ATTRS": []}
         )
 
 
