@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 
 KEY_WAS_MADE = "SSE_GATEWAY_KEY_WAS_MADE"
 """Marks the environment: the autoreloader's child process must print the key that its parent made."""
@@ -22,12 +23,14 @@ def first_steps(url: str, key: str, *, made: bool) -> str:
         made: Whether the key is only for this run.
     """
     origin = "API key, made for this run (set GATEWAY_API_KEYS to keep one)" if made else "API key"
+    # A key may hold what a shell reads as its own.
+    authorization = shlex.quote(f"authorization: Bearer {key}")
     return "\n".join(
         (
             f"{origin}: {key}",
             "Subscribe:  " + f"curl -N -H 'x-sse-topic: news' {url}/sse",
             "Publish:    "
-            + f"curl -H 'authorization: Bearer {key}' -H 'x-sse-topic: news' -H 'x-sse-id: 1' -d 'Hello' {url}/publish",
+            + f"curl -H {authorization} -H 'x-sse-topic: news' -H 'x-sse-id: 1' -d 'Hello' {url}/publish",
             "Dashboard:  " + f"{url}/dashboard/",
         )
     )
