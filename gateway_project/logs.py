@@ -95,8 +95,8 @@ def logging_config(settings: GatewaySettings) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["stderr"], "level": settings.log_level.upper()},
         "loggers": {
-            # Every 4xx answer would be a warning here: they are the client's business, and counted.
-            "django.request": {"level": "ERROR"},
+            # Every 4xx and 503 answer would be a line here; a fault of ours has its own, "request failed".
+            "django.request": {"level": "CRITICAL"},
             "asyncio": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},

@@ -28,7 +28,9 @@ class GatewayServer(Server):
         """Say where."""
         super().listen_success(port)
         address = port.getHost()
-        self._on_listening(address.host, address.port)
+        # In the loop's first turn: by then SIGTERM drains, and whoever waits for this word may send it.
+        reactor: Any = port.reactor
+        reactor.callLater(0, self._on_listening, address.host, address.port)
 
     def listen_error(self, failure: Any) -> None:
         """Remember why, and stop: Daphne would exit with status 0."""
