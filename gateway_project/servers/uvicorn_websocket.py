@@ -38,6 +38,9 @@ _ABNORMAL = 1006
 # read do not become a thousand objects.
 _PIECE = 4096
 
+# More fragments of one message are joined: each is an object, however small.
+_MAX_FRAGMENTS = 256
+
 
 class _Frames(ServerProtocol):
     """websockets' framing, but the peer may close in the middle of a fragmented message.
@@ -213,9 +216,11 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
     def handle_cont(self, event: Frame) -> None:
-        """Gather a fragment; empty ones, which could come without end, leave nothing."""
+        """Gather a fragment; empty ones, which could come without end, leave nothing, tiny ones little."""
         if event.data:
             self.frames.append(bytes(event.data))
+            if len(self.frames) > _MAX_FRAGMENTS:
+                self.frames = [b"".join(self.frames)]
         if event.fin:
             self.send_receive_event_to_app()
 
@@ -257,8 +262,19 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
         self.close_sent = True
         self._close_slowly()
 
+    def send_keepalive_ping(self) -> None:
+        """Ping, unless the ping would only wait behind what a slow peer has not taken yet."""
+        if self.transport.get_write_buffer_size():
+            self.schedule_ping()
+        else:
+            super().send_keepalive_ping()
+
     def keepalive_timeout(self) -> None:
-        """No answer to a ping: nobody is there, or nobody reads."""
+        """No answer to a ping: nobody is there."""
+        if (self._unparsed or self.transport.get_write_buffer_size()) and self.ping_timeout:
+            # The answer may be among what is not parsed yet. A peer that takes nothing is found by the kernel.
+            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
+            return
         self.pong_timer = None
         self._disconnect(CLOSE_INTERNAL, "keep-alive unanswered")
         self._close_frame(CLOSE_INTERNAL, "keep-alive unanswered")
@@ -335,6 +351,7 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
         # The handshake's object still waits for its bytes; frames get one that begins behind it.
         self.conn = _Frames(state=OPEN, max_size=self.config.ws_max_size, logger=_quiet)
         self.handshake_complete = True
+        notice_silence(self.transport, self._peer_timeout)
         self.start_keepalive()
         self._parse()
 
@@ -363,8 +380,7 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
     # Writer
 
     def begin_stream(self) -> None:
-        """The writer's first use."""
-        notice_silence(self.transport, self._peer_timeout)
+        """Do nothing: all was prepared with the handshake."""
 
     def end_stream(self, code: int | None, reason: str = "") -> None:
         """Close from our side: the close frame, then the peer's within a bound."""

@@ -1,6 +1,7 @@
 """WebSocket under uvicorn: frames, closing, and what breaks the protocol."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -173,6 +174,30 @@ class TestWebSocket:
             await websocket.read_until(PING)
             assert (await websocket.read_until(CLOSE)).code == 1011
             await ended(child, "ws/silent/1011")
+
+    async def test_a_slow_reader_is_not_taken_for_a_dead_one(self, child: Child) -> None:
+        connection = await HttpConnection.open(child.url, receive_buffer=65_536)
+        async with connection:
+            await connection.send(upgrade("/ws/slow"))
+            await connection.read_head()
+            await until(child, "slow", "framing", "websocket")
+            frame = text_frame(b"x" * (8 * MIB))
+            assert not await write(child, "slow", frame)
+            received = 0
+            slow_until = time.monotonic() + 2.5  # longer than a ping and its answer may take
+            while received < len(frame):
+                slow = time.monotonic() < slow_until
+                most = 32_768 if slow else len(frame) - received
+                received += len(await connection.reader.read(most))
+                if slow:
+                    assert (await control(child, "slow"))["pending"] > 0
+                    await asyncio.sleep(0.05)
+            websocket = RawWebSocket(connection)
+            ping = await websocket.read_frame()
+            assert ping.opcode == PING
+            await websocket.send_frame(PONG, ping.payload)
+            await websocket.send_frame(TEXT, b"alive")
+            assert (await websocket.read_until(TEXT)).payload == b"alive"
 
     async def test_an_answered_ping_keeps(self, child: Child) -> None:
         async with await RawWebSocket.open(child.url, "/ws/alive") as websocket:
