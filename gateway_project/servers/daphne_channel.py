@@ -15,6 +15,8 @@ from gateway_project.servers.daphne_transport import linger, write
 from gateway_project.servers.limits import LINGER_TOTAL_SECONDS, MAX_HEADER_BYTES
 from topics.problems import Problem
 
+_LARGEST_CHUNK = (1 << 63) - 1
+
 
 class GatewayChannel(http.HTTPChannel):
     """Parses the requests of one connection, one after the other.
@@ -98,6 +100,9 @@ class GatewayChannel(http.HTTPChannel):
             # Nothing is answered behind a stream; reading on is how its end is noticed.
             return
         super().rawDataReceived(data)
+        # Twisted would wait for a chunk that no disk could hold (RFC 9112 §7.1).
+        if getattr(self._transferDecoder, "length", 0) > _LARGEST_CHUNK:
+            self._respondToBadRequestAndDisconnect()
 
     def _in_headers(self) -> bool:
         if not self.line_mode or self._closing:

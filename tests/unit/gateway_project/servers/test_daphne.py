@@ -363,7 +363,9 @@ async def test_a_malformed_request_is_a_problem_and_the_end(daphne: DaphneProces
         assert await connection.read_to_end() == b""
 
 
-@pytest.mark.parametrize("coded", [b"zz\r\n", b"-1\r\n", b"5\r\nhelloXX", b"5;\x00\r\nhello\r\n", b"0" * 2000])
+@pytest.mark.parametrize(
+    "coded", [b"zz\r\n", b"-1\r\n", b"f" * 20 + b"\r\n", b"5\r\nhelloXX", b"5;\x00\r\nhello\r\n", b"0" * 2000]
+)
 async def test_a_malformed_chunk_is_a_problem_and_the_application_learns_of_it(
     daphne: DaphneProcess, coded: bytes
 ) -> None:
