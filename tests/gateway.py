@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +24,22 @@ START_SECONDS = 20.0
 STOP_SECONDS = 15.0
 
 LogLine = dict[str, Any]
+
+
+@functools.cache
+def _bytecode() -> str:
+    folder = tempfile.mkdtemp(prefix="bytecode-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def inherited_environment() -> dict[str, str]:
+    """This process's environment for a child that is a gateway, without ``GATEWAY_*``."""
+    child = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    if child.pop("PYTHONDONTWRITEBYTECODE", None):
+        # Compiling all modules at each start would take three quarters of it: keep them for this run.
+        child.setdefault("PYTHONPYCACHEPREFIX", _bytecode())
+    return child
 
 
 class GatewayFailed(Exception):
@@ -72,9 +92,7 @@ class RunningGateway:
     def _child_environment(
         self, environment: Mapping[str, str | None], settings: Mapping[str, object]
     ) -> dict[str, str]:
-        child: dict[str, str | None] = {
-            name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")
-        }
+        child: dict[str, str | None] = {**inherited_environment()}
         child |= {"PYTHONUNBUFFERED": "1", "GATEWAY_API_KEYS": self.key, "GATEWAY_LOG_FORMAT": "json"}
         child |= {f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()}
         child |= environment

@@ -20,7 +20,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.gateway import ROOT
+from tests.gateway import ROOT, inherited_environment
 
 SECONDS = 20.0
 README = (ROOT / "README.md").read_text("utf-8")
@@ -132,7 +132,7 @@ class Running:
 
 
 def environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | {
+    return inherited_environment() | {
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",

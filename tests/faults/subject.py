@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -129,8 +129,6 @@ def percentile(values: list[float], share: float) -> float:
 
 def wait_for_port(host: str, port: int, *, alive: Callable[[], bool], within: float = 20) -> None:
     """Wait until something listens there, as long as *alive* says that this can still come."""
-    import socket
-
     deadline = time.monotonic() + within
     while True:
         try:
@@ -140,8 +138,3 @@ def wait_for_port(host: str, port: int, *, alive: Callable[[], bool], within: fl
             assert alive(), "the process ended without listening"
             assert time.monotonic() < deadline, f"nothing listens on {host}:{port} after {within:g} s"
             time.sleep(0.05)
-
-
-def environment_without_gateway() -> dict[str, str]:
-    """This process's environment without ``GATEWAY_*``; an empty key stands against one in ``.env``."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}

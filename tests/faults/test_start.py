@@ -17,8 +17,8 @@ from typing import IO
 import pytest
 
 from tests.conformance.subject import assert_problem
-from tests.faults.subject import MIB, client_of, environment_without_gateway, wait_for_port
-from tests.gateway import ROOT, RunningGateway
+from tests.faults.subject import MIB, client_of, wait_for_port
+from tests.gateway import ROOT, RunningGateway, inherited_environment
 from tests.raw.http import Ended
 from tests.raw.sse import SseStream
 from tests.raw.websocket import CLOSE, RawWebSocket
@@ -41,7 +41,7 @@ def refusal(command: list[str], **settings: str) -> str:
     ended = subprocess.run(
         command,
         cwd=ROOT,
-        env=environment_without_gateway() | settings,
+        env=inherited_environment() | settings,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -93,7 +93,7 @@ def plain_daphne(log: IO[str]) -> Iterator[RunningGateway]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = environment_without_gateway() | {
+    environment = inherited_environment() | {
         "GATEWAY_API_KEYS": KEY,
         "GATEWAY_LOG_FORMAT": "json",
         "GATEWAY_HEARTBEAT_SECONDS": "1",
@@ -169,7 +169,7 @@ def test_console_log(server: str) -> None:
     process = subprocess.Popen(
         commands(server)[0],
         cwd=ROOT,
-        env=environment_without_gateway() | {"GATEWAY_API_KEYS": KEY, "GATEWAY_LOG_FORMAT": "console"},
+        env=inherited_environment() | {"GATEWAY_API_KEYS": KEY, "GATEWAY_LOG_FORMAT": "console"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
