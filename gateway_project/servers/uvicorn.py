@@ -28,6 +28,8 @@ NOT_KEPT = (
     "the header size and time limits",
     "slow readers found by what the server holds for them",
     "problem details for malformed requests",
+    "no chunked coding to HTTP/1.0 clients",
+    "streams that end when their client shuts its side",
 )
 """What an untested version of uvicorn does not keep."""
 
