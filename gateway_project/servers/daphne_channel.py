@@ -12,7 +12,7 @@ from twisted.web import http
 
 from gateway_project.servers.daphne_response import problem_response
 from gateway_project.servers.daphne_transport import linger, write
-from gateway_project.servers.limits import LINGER_TOTAL_SECONDS, MAX_HEADER_BYTES
+from gateway_project.servers.limits import LINGER_TOTAL_SECONDS, MAX_HEADER_BYTES, MAX_PIPELINED_BYTES
 from topics.problems import Problem
 
 _LARGEST_CHUNK = (1 << 63) - 1
@@ -36,6 +36,7 @@ class GatewayChannel(http.HTTPChannel):
     _closing = False
     _upgraded = False
     _reading_paused = False
+    _done_but_unread: Any = None
     _header_deadline: asyncio.TimerHandle | None = None
     _keep_alive_timeout: float | None = None
     _idle_deadline = 0.0
@@ -100,6 +101,10 @@ class GatewayChannel(http.HTTPChannel):
             # Nothing is answered behind a stream; reading on is how its end is noticed.
             return
         super().rawDataReceived(data)
+        if self._handlingRequest and sum(map(len, self._dataBuffer)) > MAX_PIPELINED_BYTES:
+            # Twisted goes on reading while it waits for the transport: a client that asks and reads no answer would
+            # fill the memory.
+            self._networkProducer.pauseProducing()
         # Twisted would wait for a chunk that no disk could hold (RFC 9112 §7.1).
         if getattr(self._transferDecoder, "length", 0) > _LARGEST_CHUNK:
             self._respondToBadRequestAndDisconnect()
@@ -112,6 +117,11 @@ class GatewayChannel(http.HTTPChannel):
     def requestDone(self, request: Any) -> None:
         """Go on to the next request, or end."""
         self._savedTimeOut = self._keep_alive_timeout
+        if self._waitingForTransport and self.persistent:
+            # Nor is the next request answered before the client has taken what it was answered already.
+            self._done_but_unread = request
+            self.setTimeout(self._keep_alive_timeout)
+            return
         self._reading_paused = False
         super().requestDone(request)
 
@@ -148,7 +158,11 @@ class GatewayChannel(http.HTTPChannel):
     def resumeProducing(self) -> None:
         """Let the response go on: the transport holds nothing any more."""
         self._waitingForTransport = False
-        if self.requests:
+        if self._done_but_unread is not None:
+            request, self._done_but_unread = self._done_but_unread, None
+            self.setTimeout(None)
+            self.requestDone(request)
+        elif self.requests:
             self.requests[0].resume_sending()
         else:
             self._networkProducer.resumeProducing()
@@ -290,5 +304,8 @@ class GatewayChannel(http.HTTPChannel):
         self._closing = True
         self._stop_header_deadline()
         self._cancel_idle_timer()
+        if self._done_but_unread is not None:
+            self.requests.remove(self._done_but_unread)
+            self._done_but_unread = None
         super().connectionLost(reason)
         self.requests.clear()

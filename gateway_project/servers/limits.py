@@ -26,3 +26,6 @@ MAX_CLOSE_WAIT_SECONDS = 2.0
 
 LISTEN_BACKLOG = 4096
 """Connections that the kernel holds until they are accepted: enough for 5,000 clients that come at once."""
+
+MAX_PIPELINED_BYTES = 16_384
+"""Bytes of further requests held while one is being answered; past it the socket waits."""
