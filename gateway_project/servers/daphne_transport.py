@@ -10,7 +10,10 @@ version before any of this is used.
 # mypy: disallow-untyped-calls=False
 
 import contextlib
+import fcntl
 import socket
+import sys
+import termios
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +28,8 @@ from gateway_project.servers.limits import LINGER_IDLE_SECONDS, LINGER_TOTAL_SEC
 from topics.writer import Framing
 
 _FLUSH_SECONDS = 60.0
+# `tcpi_bytes_acked` in Linux' `struct tcp_info`.
+_BYTES_ACKED = slice(120, 128)
 
 
 def is_plain(transport: Any) -> bool:
@@ -72,6 +77,23 @@ def watch_peer(transport: Any, heartbeat: float) -> None:
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, seconds // 3))
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(2000 * heartbeat))
+
+
+def acknowledged(transport: Any) -> tuple[int, bool]:
+    """Look how far the peer has come with what was written, as Linux tells it.
+
+    Returns:
+        The bytes that it has acknowledged so far, and whether there are others; (0, False) where nobody knows.
+    """
+    if not is_plain(transport) or not transport.connected:
+        return 0, False
+    try:
+        information = transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.stop)
+        queued = fcntl.ioctl(transport.socket, termios.TIOCOUTQ, bytes(4))
+    except (OSError, AttributeError):
+        return 0, False
+    waiting = pending_bytes(transport) or int.from_bytes(queued, sys.byteorder)
+    return int.from_bytes(information[_BYTES_ACKED], sys.byteorder), waiting > 0
 
 
 def linger(transport: Any, *, flush_seconds: float = _FLUSH_SECONDS) -> None:

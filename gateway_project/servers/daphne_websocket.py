@@ -18,7 +18,14 @@ from twisted.internet.defer import Deferred
 from gateway_project.servers import daphne_application
 from gateway_project.servers.daphne_response import checked_headers, http_date, problem_response, status_line
 from gateway_project.servers.daphne_scope import ASGI, addresses
-from gateway_project.servers.daphne_transport import TransportWriter, is_plain, linger, watch_peer, write
+from gateway_project.servers.daphne_transport import (
+    TransportWriter,
+    acknowledged,
+    is_plain,
+    linger,
+    watch_peer,
+    write,
+)
 from gateway_project.servers.limits import MAX_CLOSE_WAIT_SECONDS, READ_BUFFER_BYTES
 from topics.problems import Problem
 from topics.wire.websocket import CLOSE_INTERNAL, CLOSE_NORMAL, MAX_MESSAGE_BYTES
@@ -87,6 +94,7 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
     _deciding = False
     _read_blocked = False
     _write_blocked = False
+    _acknowledged = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -346,9 +354,18 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
         """Log."""
         self._log("connected")
 
+    def _sendAutoPing(self) -> None:
+        self._acknowledged, _ = acknowledged(self.transport)
+        super()._sendAutoPing()
+
     def onAutoPingTimeout(self) -> None:
-        """Close a connection whose peer did not answer."""
+        """Close a connection whose peer did not answer, unless it is still busy with what came before the ping."""
         self.autoPingTimeoutCall = None
+        before = self._acknowledged
+        self._acknowledged, waiting = acknowledged(self.transport)
+        if waiting and self._acknowledged > before:
+            self.autoPingTimeoutCall = _Timer.call_later(self.factory.heartbeat, self.onAutoPingTimeout)
+            return
         self._close(CLOSE_INTERNAL, "keep-alive unanswered")
         self._stop(_CLOSE_ABNORMAL)
 

@@ -95,6 +95,7 @@ _PLAIN = upgrade("/echo", key="dGhlIHNhbXBsZSBub25jZQ==")
         upgrade("/echo", [("sec-websocket-protocol", b"\xe9")]),
         upgrade("/echo", [("sec-websocket-protocol", "a, a")]),
         upgrade("/echo", [("sec-websocket-extensions", "permessage-deflate; x=\x0b")]),
+        upgrade("/echo", [("sec-websocket-extensions", "permessage-deflate; nonsense=1")]),
         upgrade("/echo", [("x-split", b"a\x85b")]),
         upgrade("/echo", [("content-length", "4")]) + b"body",
         upgrade("/echo", [("transfer-encoding", "chunked")]) + b"0\r\n\r\n",
@@ -188,6 +189,29 @@ async def test_a_peer_that_answers_pings_stays_and_another_does_not(hasty: Daphn
         await mute.read_frame(within=4)
     await mute.connection.close()
     await hasty.idle()
+
+
+async def test_a_slow_reader_has_not_seen_the_ping_yet(hasty: DaphneProcess) -> None:
+    connection = await HttpConnection.open(hasty.url, receive_buffer=65_536)
+    async with connection:
+        await connection.send(upgrade("/echo?crawl"))
+        await connection.read_head()
+        size = 16 << 20
+        await hasty.until(lambda state: state["connections"] == 1)
+        await hasty.ask(f"/write?crawl={size}")
+        received = 0
+        # Some six heartbeats, at the rate of a bad line.
+        for _ in range(60):
+            received += len(await connection.reader.read(65_536))
+            await asyncio.sleep(0.05)
+        assert received < size / 2
+        while received < size + 10:
+            received += len(await connection.reader.read(size + 10 - received))
+        websocket = RawWebSocket(connection)
+        ping = await websocket.read_until(PING)
+        await websocket.send_frame(PONG, ping.payload)
+        await websocket.send_frame(TEXT, b"here")
+        assert (await websocket.read_until(TEXT)).payload == b"here"
 
 
 async def test_a_writer_writes_frames_and_closes(daphne: DaphneProcess) -> None:
