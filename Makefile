@@ -54,7 +54,7 @@ test: $(STAMP) ## Run lint, types, conformance and pytest; say what was not run
 
 .PHONY: pytest
 pytest: $(STAMP) ## Run the unit, fault and end-to-end tests (ARGS="-k word" for some)
-	@$(BIN)/python -m pytest $(ARGS)
+	@SSE_GATEWAY_DOTENV=/dev/null $(BIN)/python -m pytest $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP) ## Check style, format and who imports whom

@@ -16,7 +16,7 @@ def main() -> None:
     if sys.argv[1:2] == ["runserver"]:
         from dotenv import load_dotenv
 
-        load_dotenv(Path(__file__).resolve().with_name(".env"))
+        load_dotenv(os.environ.get("SSE_GATEWAY_DOTENV", Path(__file__).resolve().with_name(".env")))
         if not os.environ.get("GATEWAY_API_KEYS", "").strip(", "):
             from gateway_project.development import make_key_for_run
 

@@ -34,8 +34,9 @@ def _bytecode() -> str:
 
 
 def inherited_environment() -> dict[str, str]:
-    """This process's environment for a child that is a gateway, without ``GATEWAY_*``."""
+    """This process's environment for a child that is a gateway, without ``GATEWAY_*`` and without a ``.env``."""
     child = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    child["SSE_GATEWAY_DOTENV"] = os.devnull
     if child.pop("PYTHONDONTWRITEBYTECODE", None):
         # Compiling all modules at each start would take three quarters of it: keep them for this run.
         child.setdefault("PYTHONPYCACHEPREFIX", _bytecode())

@@ -195,6 +195,9 @@ class Exchange(RequestResponseCycle):
         if status == 408:
             # Whatever comes late could be taken for the next request (RFC 9110 §15.5.9).
             self.keep_alive = False
+        if self._event_stream and not self._bodiless:
+            # Nothing is answered behind a stream (RFC 9112 §9.6).
+            self.keep_alive = False
         if not self.keep_alive:
             head.append(b"connection: close\r\n")
         head.append(b"\r\n")
