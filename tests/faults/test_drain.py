@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import time
 from typing import Any
 
@@ -159,11 +160,44 @@ async def test_what_was_accepted_before_is_delivered_before_the_end(start: Start
     assert await asyncio.to_thread(gateway.running.wait, GRACE_SECONDS) == 0
 
 
-async def test_a_node_without_clients_ends_at_once(start: Start) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+async def test_a_node_without_clients_ends_at_once(start: Start, number: signal.Signals) -> None:
     gateway = await start()
     async with await HttpConnection.open(gateway.url) as idle:
         await idle.exchange(gateway.request("GET", "/health"))
         begun = time.monotonic()
-        gateway.running.terminate()
+        gateway.process.send_signal(number)
         assert await asyncio.to_thread(gateway.running.wait, GRACE_SECONDS) == 0
         assert time.monotonic() - begun < 5
+
+
+async def test_a_drain_under_load(start: Start) -> None:
+    gateway = await start()
+    statuses: set[int] = set()
+    accepted = 0
+
+    async def publish_on() -> None:
+        nonlocal accepted
+        try:
+            async with await gateway.connect() as connection:
+                while True:
+                    request = gateway.publish_request("load", body=b"x" * 500, id=f"event-{accepted}")
+                    answer = await connection.exchange(request, "POST")
+                    statuses.add(answer.status)
+                    accepted += answer.status == 200
+        except (Ended, OSError):
+            # The node is gone, as it was told.
+            return
+
+    async with gateway.sse("load") as stream:
+        publisher = asyncio.create_task(publish_on())
+        events = await stream.events(50)
+        gateway.running.terminate()
+        while (event := await stream.next_event(within=GRACE_SECONDS)).event != "gateway.close":
+            events.append(event)
+        assert await asyncio.to_thread(gateway.running.wait, GRACE_SECONDS) == 0
+        await publisher
+    # A prefix of what was published, without a hole; then the client was told to come back.
+    assert [event.id for event in events] == [f"event-{number}" for number in range(len(events))]
+    assert 200 in statuses
+    assert statuses <= {200, 204, 503}, statuses

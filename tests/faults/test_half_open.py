@@ -66,7 +66,13 @@ async def sample(host: Host, gateway: RunningGateway) -> tuple[float, float]:
         )
 
 
-@pytest.mark.parametrize("vanish", [Host.pull_cable, Host.fall_silent], ids=lambda vanish: vanish.__name__)
+@pytest.mark.parametrize(
+    "vanish",
+    [
+        pytest.param(Host.fall_silent, id="fall_silent"),
+        pytest.param(Host.pull_cable, id="pull_cable", marks=pytest.mark.slow),
+    ],
+)
 async def test_a_peer_that_vanished_is_found(
     gateway: RunningGateway, hosts: tuple[Host, Host], vanish: Callable[[Host], None]
 ) -> None:

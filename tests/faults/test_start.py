@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import httpx
 import pytest
 
 from tests.conformance.subject import assert_problem
@@ -165,23 +167,43 @@ async def test_plain_daphne_keeps_the_promises(tmp_path: Path) -> None:
     assert '"publish dropped"' in said
 
 
-def test_console_log(server: str) -> None:
+@contextmanager
+def serving(server: str, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``manage.py serve`` once it says that it listens: the process, whose log is not read on, and that line."""
     process = subprocess.Popen(
         commands(server)[0],
         cwd=ROOT,
-        env=inherited_environment() | {"GATEWAY_API_KEYS": KEY, "GATEWAY_LOG_FORMAT": "console"},
+        env=inherited_environment() | {"GATEWAY_API_KEYS": KEY} | settings,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stderr is not None
     try:
-        line = next(line for line in process.stderr if "listening" in line)
-        assert "http://127.0.0.1:" in line
-        assert not line.startswith("{")
-        process.terminate()
-        assert process.wait(timeout=10) == 0
+        yield process, next(line for line in process.stderr if "listening" in line)
     finally:
         process.kill()
         process.wait()
         process.stderr.close()
+
+
+def test_console_log(server: str) -> None:
+    with serving(server, GATEWAY_LOG_FORMAT="console") as (process, line):
+        assert "http://127.0.0.1:" in line
+        assert not line.startswith("{")
+        # At once: whoever has read the line may take it at its word.
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+
+
+def test_a_log_that_nobody_reads_any_more(server: str) -> None:
+    with serving(server, GATEWAY_LOG_FORMAT="json") as (process, line):
+        assert process.stderr is not None
+        process.stderr.close()
+        headers = {"authorization": f"Bearer {KEY}", "x-sse-topic": "nobody", "x-sse-id": "1"}
+        with httpx.Client(base_url=json.loads(line)["url"], headers=headers, trust_env=False) as http:
+            for _ in range(3):
+                # Each writes a line.
+                assert http.post("/publish", content=b"x").status_code == 204
+        process.terminate()
+        assert process.wait(timeout=10) == 0
