@@ -62,7 +62,7 @@ def install(
     heartbeat: float = 15.0,
     drain: Callable[[], Awaitable[None]] | None = None,
 ) -> bool:
-    """Extend Daphne in this process; a further call only changes the options.
+    """Extend Daphne in this process; a further call only changes the options of servers that are made after it.
 
     It imports `daphne.server`, which makes the Twisted reactor with an event loop of its own.
 
@@ -92,48 +92,20 @@ def install(
     if untried:
         logger.warning("Not tried with %s; missing: %s.", ", ".join(untried), NOT_KEPT)
         return False
-    http_factory, websocket_factory = _factories()
-    daphne.server.HTTPFactory = http_factory
-    daphne.server.WebSocketFactory = websocket_factory
+    daphne.server.HTTPFactory, daphne.server.WebSocketFactory = _factories()
     return True
 
 
-def _factories() -> tuple[Any, Any]:
-    from daphne.http_protocol import HTTPFactory
+def _factories() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    from gateway_project.servers.daphne_factories import GatewayHTTPFactory, GatewayWebSocketFactory
 
-    from gateway_project.servers.daphne_channel import GatewayChannel
-    from gateway_project.servers.daphne_http import GatewayRequest
-    from gateway_project.servers.daphne_websocket import GatewayWebSocketFactory
+    def http_factory(server: Any) -> Any:
+        return GatewayHTTPFactory(server, header_timeout=_options.header_timeout, heartbeat=_options.heartbeat)
 
-    class GatewayHTTPFactory(HTTPFactory):
-        """Builds HTTP connections."""
+    def websocket_factory(daphne_server: Any, /, **options: Any) -> Any:
+        return GatewayWebSocketFactory(daphne_server, heartbeat=_options.heartbeat, **options)
 
-        heartbeat = _options.heartbeat
-
-        def buildProtocol(self, addr: Any) -> Any:
-            """Build one, without the proxy that Twisted puts before it for HTTP/2."""
-            channel: Any = GatewayChannel()
-            channel.factory = self
-            channel.requestFactory = GatewayRequest
-            channel.callLater = self.reactor.callLater
-            channel.timeOut = self.timeOut
-            channel.header_timeout = _options.header_timeout
-            return channel
-
-        def acceptableProtocols(self) -> list[bytes]:
-            """Offer HTTP/1.1 alone in TLS."""
-            return [b"http/1.1"]
-
-    def make_http_factory(server: Any) -> Any:
-        factory = GatewayHTTPFactory(server)
-        factory.heartbeat = _options.heartbeat
-        return factory
-
-    def make_websocket_factory(daphne_server: Any, /, **options: Any) -> Any:
-        GatewayWebSocketFactory.heartbeat = _options.heartbeat
-        return GatewayWebSocketFactory(daphne_server, **options)
-
-    return make_http_factory, make_websocket_factory
+    return http_factory, websocket_factory
 
 
 def _with_backlog(server_from_string: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,12 +7,12 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
 from autobahn.websocket.types import ConnectionDeny
-from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet.defer import Deferred
 
 from gateway_project.servers import daphne_application
@@ -28,7 +28,7 @@ from gateway_project.servers.daphne_transport import (
 )
 from gateway_project.servers.limits import MAX_CLOSE_WAIT_SECONDS, READ_BUFFER_BYTES
 from topics.problems import Problem
-from topics.wire.websocket import CLOSE_INTERNAL, CLOSE_NORMAL, MAX_MESSAGE_BYTES
+from topics.wire.websocket import CLOSE_INTERNAL, CLOSE_NORMAL
 from topics.writer import EXTENSION, Framing
 
 logger = logging.getLogger(__name__)
@@ -39,50 +39,6 @@ _MAX_REASON_BYTES = 123
 _CLOSE_NO_CODE = 1005
 _CLOSE_ABNORMAL = 1006
 _OPEN, _CLOSED = WebSocketProtocol.STATE_OPEN, WebSocketProtocol.STATE_CLOSED
-
-
-class _Timer:
-    """What stands in for Autobahn's timer, which rounds to whole seconds and cancels by searching a list."""
-
-    @staticmethod
-    def call_later(delay: float, function: Callable[..., None], *args: Any) -> asyncio.TimerHandle:
-        """Call a function after a delay in seconds."""
-        return asyncio.get_running_loop().call_later(delay, function, *args)
-
-
-class GatewayWebSocketFactory(WebSocketFactory):
-    """Builds the protocols, with the gateway's limits over Daphne's options."""
-
-    heartbeat = 15.0
-
-    def __init__(self, server_class: Any, *args: Any, **kwargs: Any) -> None:
-        # No `server` header: what runs here is nobody's business.
-        super().__init__(server_class, *args, **{**kwargs, "server": ""})
-        self._batched_timer = _Timer()
-
-    def setProtocolOptions(self, **options: Any) -> None:
-        """Set what Daphne asks for, and what the gateway promises."""
-        super().setProtocolOptions(
-            **{
-                **options,
-                "maxFramePayloadSize": MAX_MESSAGE_BYTES,
-                "maxMessagePayloadSize": MAX_MESSAGE_BYTES,
-                "autoPingInterval": self.heartbeat,
-                "autoPingTimeout": self.heartbeat,
-                # The request is in when Autobahn gets it; the application's time is limited below.
-                "openHandshakeTimeout": 0,
-                "closeHandshakeTimeout": MAX_CLOSE_WAIT_SECONDS,
-                # A peer that breaks the protocol is told with a close frame why (RFC 6455 §7.1.7).
-                "failByDrop": False,
-            }
-        )
-        # Autobahn copies every option to every connection, and formats them all for a line that nobody
-        # logs. As attributes of the class they are there already.
-        values = {name: getattr(self, name) for name in GatewayWebSocketProtocol.CONFIG_ATTRS}
-        values = {name: staticmethod(value) if callable(value) else value for name, value in values.items()}
-        self.protocol = type(
-            GatewayWebSocketProtocol.__name__, (GatewayWebSocketProtocol,), {**values, "CONFIG_ATTRS": []}
-        )
 
 
 class GatewayWebSocketProtocol(WebSocketProtocol):
@@ -364,7 +320,7 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
         before = self._acknowledged
         self._acknowledged, waiting = acknowledged(self.transport)
         if waiting and self._acknowledged > before:
-            self.autoPingTimeoutCall = _Timer.call_later(self.factory.heartbeat, self.onAutoPingTimeout)
+            self.autoPingTimeoutCall = self.factory.timer.call_later(self.factory.heartbeat, self.onAutoPingTimeout)
             return
         self._close(CLOSE_INTERNAL, "keep-alive unanswered")
         self._stop(_CLOSE_ABNORMAL)
