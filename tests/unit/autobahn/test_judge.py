@@ -55,14 +55,12 @@ def test_an_error_message_in_place_of_the_echo_is_excused() -> None:
 
 def test_pongs_and_timeouts_are_compared_as_they_are() -> None:
     expected = {"OK": [["pong", "pongme 1!"], ["message", "fragment1fragment2", False]]}
-    assert judge_gateway(
-        report(expected=expected, received=[OPEN, ["pong", "pongme 1!"], ERROR])
-    ).verdict is (Verdict.NO_ECHO)
-    assert judge_gateway(
-        report(expected=expected, received=[["pong", "pongme 1!"], OPEN, ERROR])
-    ).verdict is (Verdict.NO_ECHO), (
-        "the server answers pings by itself, maybe before the application says open"
+    assert judge_gateway(report(expected=expected, received=[OPEN, ["pong", "pongme 1!"], ERROR])).verdict is (
+        Verdict.NO_ECHO
     )
+    assert judge_gateway(report(expected=expected, received=[["pong", "pongme 1!"], OPEN, ERROR])).verdict is (
+        Verdict.NO_ECHO
+    ), "the server answers pings by itself, maybe before the application says open"
     assert judge_gateway(report(expected=expected, received=[OPEN, ERROR, ["pong", "pongme 1!"]])).reason
     assert judge_gateway(report(expected=expected, received=[OPEN, ["pong", "pongme 2!"], ERROR])).reason
     assert judge_gateway(report(expected=expected, received=[OPEN, ERROR])).reason
