@@ -21,7 +21,11 @@ def copy_project(to: Path) -> Path:
 
 def run_python(project: Path, *arguments: str, **variables: str) -> Ended:
     """Run Python in a project, with no other `GATEWAY_*` variables than these."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "DJANGO_"))}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("GATEWAY_", "SSE_GATEWAY_", "DJANGO_"))
+    }
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=project,

@@ -84,7 +84,7 @@ def http(query: bytes = b"topic=news", method: str = "GET", *headers: tuple[byte
 
 
 def websocket(query: bytes = b"topic=news", *headers: tuple[bytes, bytes], denial: bool = False) -> Server:
-    extensions = {WEBSOCKET_DENIAL: {}} if denial else None
+    extensions: dict[str, object] | None = {WEBSOCKET_DENIAL: {}} if denial else None
     server = Server(WEBSOCKET, scope("websocket", query, headers, path="/ws", extensions=extensions))
     server.give({"type": "websocket.connect"})
     return server

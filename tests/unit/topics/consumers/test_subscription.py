@@ -48,6 +48,7 @@ def test_header_and_query_are_one_list(in_headers: list[list[str]], in_query: li
 def test_any_bytes_are_read_or_refused(query: bytes, value: bytes, more: bytes) -> None:
     headers = ((b"x-sse-topic", value), (b"user-agent", more), (b"x-forwarded-for", more), (b"origin", more))
     refused: InvalidInput | None = None
+    subscription: Subscription | None = None
     try:
         subscription = read(query, *headers)
     except InvalidInput as error:
@@ -56,6 +57,7 @@ def test_any_bytes_are_read_or_refused(query: bytes, value: bytes, more: bytes) 
         refused.detail.encode()
         assert len(refused.detail) < 300
         return
+    assert subscription is not None
     assert 1 <= len(subscription.topics) <= 4
     assert all(topic.isascii() and "," not in topic for topic in subscription.topics)
 
