@@ -14,6 +14,11 @@ ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.installed
 LOCKS := requirements.txt requirements-dev.txt
+DASHBOARD := dashboard/static/dashboard/index.html
+DASHBOARD_SOURCES := $(shell find frontend -name node_modules -prune -o -type f -print)
+NODE_MODULES := frontend/node_modules/.installed
+NODE_IS_NEW_ENOUGH := node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'
+HAS_NODE := command -v npm >/dev/null && command -v node >/dev/null && $(NODE_IS_NEW_ENOUGH)
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --no-config --generate-hashes \
 	--universal --python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
@@ -37,20 +42,50 @@ setup: $(STAMP) ## Make .venv with the locked packages
 
 .PHONY: run
 run: $(STAMP) ## Start the gateway on http://127.0.0.1:PORT with an API key made for this run
-	@exec $(BIN)/python manage.py runserver $(PORT)
+	@$(TRY_FRONTEND)
+	exec $(BIN)/python manage.py runserver $(PORT)
+
+# Without Node.js the gateway runs all the same, and /dashboard/ says how to build the page.
+define TRY_FRONTEND
+if ! { $(HAS_NODE); }; then
+	echo "The dashboard is not built: Node.js 20.19 or newer with npm is not on this machine." >&2
+elif ! $(MAKE) --no-print-directory frontend; then
+	echo "The dashboard is not built: make frontend failed, as told above." >&2
+fi
+endef
+
+$(NODE_MODULES): frontend/package.json frontend/package-lock.json frontend/.npmrc
+	@cd frontend
+	npm ci --no-progress --loglevel=error
+	touch node_modules/.installed
+
+$(DASHBOARD): $(NODE_MODULES) $(DASHBOARD_SOURCES)
+	@cd frontend
+	npm run --silent build -- --logLevel warn
+
+.PHONY: frontend
+frontend: $(DASHBOARD) ## Build the dashboard (needs Node.js 20.19 or newer with npm)
+
+.PHONY: frontendtest
+frontendtest: ## Check and test the dashboard's code; without Node.js says so and goes on
+	@if ! { $(HAS_NODE); }; then echo "Not run: Node.js 20.19 or newer with npm is not on this machine."; exit 0; fi
+	$(MAKE) --no-print-directory frontend
+	cd frontend
+	npm run --silent lint
+	npm run --silent test
 
 # All steps run, whatever an earlier one found; pytest comes last so that its summary ends the output.
 # A gateway named in the environment is for `make conformance` alone.
 .PHONY: test
-test: $(STAMP) ## Run lint, types, conformance and pytest; say what was not run
+test: $(STAMP) ## Run lint, types, the dashboard's tests, conformance and pytest; say what was not run
 	@failed=""
-	for step in lint types conformance pytest; do
+	for step in lint types frontendtest conformance pytest; do
 		echo "==> make $$step"
 		env -u GATEWAY_URL -u GATEWAY_API_KEY $(MAKE) --no-print-directory $$step || failed+=" $$step"
 	done
 	echo "Not run: tests marked slow, which take minutes (make soak). Skipped tests are listed above with their reasons."
 	if [[ -n $$failed ]]; then echo "FAILED:$$failed" >&2; exit 1; fi
-	echo "All steps passed: lint, types, conformance, pytest."
+	echo "All steps passed: lint, types, frontendtest, conformance, pytest."
 
 .PHONY: pytest
 pytest: $(STAMP) ## Run the unit, fault and end-to-end tests (ARGS="-k word" for some)
@@ -94,5 +129,5 @@ lock: $(STAMP) ## Lock requirements*.in again (UPGRADE=1 takes the newest versio
 
 .PHONY: clean
 clean: ## Remove .venv, caches and results
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results/*.xml
+	@rm -rf .venv frontend/node_modules dashboard/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results/*.xml
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

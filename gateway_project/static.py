@@ -13,6 +13,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from whitenoise import WhiteNoise
 
+from dashboard import pages
+
 _MAX_AGE_SECONDS = 3600
 
 
@@ -22,12 +24,7 @@ def static_file(request: HttpRequest, path: str) -> HttpResponse:
     found = _files().files.get(request.path)
     if found is None:
         raise Http404
-    answer = found.get_response("GET", request.META)
-    content = b""
-    if answer.file is not None:
-        with answer.file:
-            content = answer.file.read()
-    return HttpResponse(content, status=answer.status, headers=dict(answer.headers))
+    return pages.file_response(found, request)
 
 
 @cache
@@ -35,6 +32,7 @@ def _files() -> WhiteNoise:
     served = WhiteNoise(None, max_age=_MAX_AGE_SECONDS, allow_all_origins=False)
     for app in apps.get_app_configs():
         directory = Path(app.path, "static")
-        if directory.is_dir():
+        # The dashboard has a path of its own, with headers of its own.
+        if directory.is_dir() and directory not in pages.BUILD.parents:
             served.add_files(directory, prefix=settings.STATIC_URL)
     return served

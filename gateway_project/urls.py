@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.urls import path
 
+from dashboard import views
 from gateway_project import health
 from gateway_project.api import MOUNT, api
 from gateway_project.static import static_file
@@ -12,6 +13,9 @@ urlpatterns = [
     path("ready", health.ready),
     path("metrics", health.metrics),
     path(MOUNT.removeprefix("/"), api.urls),
+    path("dashboard", views.to_index),
+    path("dashboard/", views.index),
+    path("dashboard/<path:path>", views.file),
     path(f"{settings.STATIC_URL.removeprefix('/')}<path:path>", static_file),
 ]
 

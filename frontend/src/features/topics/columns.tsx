@@ -1,0 +1,138 @@
+import { Radio, Users } from "lucide-react";
+
+import { Badge } from "@/components/ui/badge";
+import { Button } from "@/components/ui/button";
+import { ago, clock, count, rate } from "@/shared/format";
+import { Link } from "@/shared/location";
+import { useNow } from "@/shared/now";
+import { Sparkline } from "@/shared/sparkline";
+import type { Column } from "@/shared/table-features";
+
+import { TREND_LENGTH } from "./rates";
+import type { TopicRow } from "./use-topics";
+
+function LastEvent({ topic }: { topic: TopicRow }) {
+  const now = useNow();
+  if (!topic.last_event) return <span className="text-muted-foreground">none yet</span>;
+  return (
+    <span className="flex flex-col leading-tight" title={`${topic.last_event.id} at ${topic.last_event.time}`}>
+      <span className="max-w-40 truncate font-mono text-[13px]">{topic.last_event.id}</span>
+      <span className="text-xs text-muted-foreground tabular-nums">
+        {ago(topic.last_event.time, now)} ago · {clock(topic.last_event.time)}
+      </span>
+    </span>
+  );
+}
+
+export const columnClasses: Readonly<Record<string, string>> = {
+  name: "w-full max-w-0 min-w-36",
+  connections: "text-right tabular-nums",
+  nodes: "hidden lg:table-cell",
+  events: "hidden md:table-cell text-right tabular-nums",
+  rate: "text-right tabular-nums",
+  trend: "hidden sm:table-cell pl-0",
+  last_event: "hidden md:table-cell",
+  actions: "text-right",
+};
+
+export const columns: Column<TopicRow>[] = [
+  {
+    id: "name",
+    accessorFn: (topic) => topic.name,
+    header: "Topic",
+    sortFn: "basic",
+    cell: ({ row: { original: topic } }) => (
+      <span className="flex items-center gap-2">
+        <Link
+          to={{ view: "connections", topic: topic.name }}
+          title={topic.name}
+          className="truncate font-mono text-[13px] hover:text-primary hover:underline"
+        >
+          {topic.name}
+        </Link>
+        {topic.mode === "multicast" && <Badge className="hidden sm:inline-flex">multicast</Badge>}
+      </span>
+    ),
+  },
+  {
+    id: "connections",
+    accessorFn: (topic) => topic.connections,
+    header: "Connections",
+    sortFn: "basic",
+    sortDescFirst: true,
+    cell: ({ row: { original: topic } }) => count(topic.connections),
+  },
+  {
+    id: "nodes",
+    header: "Nodes",
+    enableSorting: false,
+    accessorFn: (topic) => topic.nodes.length,
+    cell: ({ row: { original: topic } }) => (
+      <span className="flex max-w-64 flex-wrap gap-1" title={topic.nodes.join(", ")}>
+        {topic.nodes.slice(0, 2).map((node) => (
+          <Badge key={node} className="max-w-36">
+            <span className="truncate">{node}</span>
+          </Badge>
+        ))}
+        {topic.nodes.length > 2 && <Badge>+{topic.nodes.length - 2}</Badge>}
+      </span>
+    ),
+  },
+  {
+    id: "events",
+    accessorFn: (topic) => topic.events,
+    header: "Events",
+    sortFn: "basic",
+    sortDescFirst: true,
+    cell: ({ row: { original: topic } }) => count(topic.events),
+  },
+  {
+    id: "rate",
+    accessorFn: (topic) => topic.rate ?? -1,
+    header: "Events/s",
+    sortFn: "basic",
+    sortDescFirst: true,
+    cell: ({ row: { original: topic } }) => (topic.rate === null ? "–" : rate(topic.rate)),
+  },
+  {
+    id: "trend",
+    header: () => <span className="sr-only">Events per second over time</span>,
+    enableSorting: false,
+    accessorFn: () => null,
+    cell: ({ row: { original: topic } }) => (
+      <Sparkline values={topic.trend} length={TREND_LENGTH} className="text-primary" />
+    ),
+  },
+  {
+    id: "last_event",
+    accessorFn: (topic) => topic.last_event?.time ?? "",
+    header: "Last event",
+    sortFn: "basic",
+    sortDescFirst: true,
+    cell: ({ row: { original: topic } }) => <LastEvent topic={topic} />,
+  },
+  {
+    id: "actions",
+    header: () => <span className="sr-only">Go to</span>,
+    enableSorting: false,
+    accessorFn: () => null,
+    cell: ({ row: { original: topic } }) => (
+      <span className="inline-flex gap-1">
+        <Button asChild variant="ghost" size="iconSmall">
+          <Link
+            to={{ view: "connections", topic: topic.name }}
+            aria-label={`Connections of ${topic.name}`}
+            title="Connections"
+          >
+            <Users />
+          </Link>
+        </Button>
+        <Button asChild variant="ghost" size="iconSmall">
+          <Link to={{ view: "tail", topic: topic.name }} aria-label={`Tail of ${topic.name}`} title="Tail">
+            <Radio />
+          </Link>
+        </Button>
+      </span>
+    ),
+  },
+];

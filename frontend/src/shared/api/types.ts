@@ -1,0 +1,12 @@
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type Topic = Schemas["Topic"];
+export type Connection = Schemas["Connection"];
+export type GatewayNode = Schemas["Node"];
+export type Totals = Schemas["Totals"];
+export type TopicPage = Schemas["TopicPage"];
+export type ConnectionPage = Schemas["ConnectionPage"];
+export type NodePage = Schemas["NodePage"];
+export type Transport = Connection["transport"];
