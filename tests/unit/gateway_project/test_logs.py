@@ -94,6 +94,13 @@ def test_no_key_is_in_any_line_and_json_stays_json(keys: list[str]) -> None:
 
 
 @pytest.mark.parametrize("log_format", FORMATS)
+def test_of_a_key_that_begins_like_another_no_rest_is_left(log_format: str) -> None:
+    log, stream = logger(log_format, "unit", "unit-k3y")
+    log_everywhere(log, "<<unit-k3y>>")
+    assert "k3y" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
 @pytest.mark.parametrize(
     "text",
     [
