@@ -1,6 +1,7 @@
 """Structured logs: one JSON object a line, or lines for people. No API key ever gets into one."""
 
 import json
+import logging
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,14 @@ class Secrets:
         return render
 
 
+class Faults(logging.Filter):
+    """Lets through what Django logs of a request only when it failed by a fault of ours."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the answer was 500, or a line has nothing to do with an answer."""
+        return getattr(record, "status_code", 500) == 500
+
+
 def logging_config(settings: GatewaySettings) -> dict[str, Any]:
     """Return a `logging.config.dictConfig` for the whole process; lines go to standard error."""
     shared: list[Processor] = [
@@ -90,6 +99,7 @@ def logging_config(settings: GatewaySettings) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
+        "filters": {"faults": {"()": "gateway_project.logs.Faults"}},
         "formatters": {
             "structured": {
                 "()": structlog.stdlib.ProcessorFormatter,
@@ -103,8 +113,8 @@ def logging_config(settings: GatewaySettings) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["stderr"], "level": settings.log_level.upper()},
         "loggers": {
-            # Every 4xx and 503 answer would be a line here; a fault of ours has its own, "request failed".
-            "django.request": {"level": "CRITICAL"},
+            # Django has a line for every 4xx and 503 answer, too: those are no fault of ours.
+            "django.request": {"level": "ERROR", "filters": ["faults"]},
             "asyncio": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},

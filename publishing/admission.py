@@ -65,7 +65,7 @@ def admit(
         elif name in _SINGLE:
             if name in single and single[name] != value:
                 repeated = name
-            single[name] = value
+            single.setdefault(name, value)
     if not keys.allows(single.get(b"authorization"), single.get(b"x-api-key")):
         return unauthorized()
     if repeated is not None:

@@ -113,8 +113,9 @@ class Runtime:
     async def unsubscribe(self, connection: Connection, topics: Iterable[str]) -> None:
         """Take topics from an attached connection."""
         held = [topic for topic in topics if topic in connection.topics]
-        self.hub.remove(connection, held)
+        # Placement first: if it cannot be reached, both still say the same.
         await self.placement.detach(connection.id, held, gone=False)
+        self.hub.remove(connection, held)
 
     async def detach(self, connection: Connection) -> None:
         """Forget a connection that has ended; does nothing the second time."""
