@@ -131,3 +131,16 @@ lock: $(STAMP) ## Lock requirements*.in again (UPGRADE=1 takes the newest versio
 clean: ## Remove .venv, caches and results
 	@rm -rf .venv frontend/node_modules dashboard/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results/*.xml
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What the benchmarks need beside .venv is in benchmarks/README.md.
+.PHONY: bench
+bench: $(STAMP) ## Measure this gateway beside the floor and Nchan (ARGS="--rows ... --rounds 3")
+	@$(BIN)/python -m benchmarks.run gateway $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: $(STAMP) ## Measure every peer in alternating runs, and write benchmark-results/latest.md
+	@$(BIN)/python -m benchmarks.run peers $(ARGS)
+
+.PHONY: bench-scale
+bench-scale: $(STAMP) ## Measure 1 to 15,000 connections, 1 to 10,000 topics, 10 B to 100 kB
+	@$(BIN)/python -m benchmarks.run scale $(ARGS)

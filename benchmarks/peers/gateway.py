@@ -1,0 +1,92 @@
+"""This gateway, as containers run it, with its default settings."""
+
+import contextlib
+import importlib.metadata
+import secrets
+import sys
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.peers.base import Endpoint, Peer, Started, get, post, upgrade
+from benchmarks.server import family, free_port, running, scratch
+
+
+class Gateway(Peer):
+    """`manage.py serve`.
+
+    Args:
+        server: `daphne` or `uvicorn`.
+    """
+
+    def __init__(self, server: str) -> None:
+        super().__init__()
+        self.server = server
+        self.name = f"gateway-{server}"
+        self.title = f"this gateway, {server.capitalize() if server == 'daphne' else server}"
+
+    def missing(self) -> str | None:
+        """Return None: it is here."""
+        return None
+
+    def version(self) -> str:
+        """Return the commit and the server's version."""
+        return f"{machine.commit()}, {self.server} {importlib.metadata.version(self.server)}"
+
+    @contextlib.contextmanager
+    def start(self) -> Started:
+        """Run it; `GATEWAY_LOG_LEVEL` is the one setting that is not as by default."""
+        port, key = free_port(), secrets.token_urlsafe(24)
+        command = [sys.executable, str(machine.ROOT / "manage.py"), "serve", "--bind", "127.0.0.1"]
+        command += ["--port", str(port), "--server", self.server]
+        environment = {"GATEWAY_API_KEYS": key, "GATEWAY_LOG_LEVEL": "warning", "GATEWAY_LOG_FORMAT": "json"}
+        with scratch() as folder, running(command, folder=folder, port=port, environment=environment) as pid:
+            yield Endpoint(
+                address=f"127.0.0.1:{port}",
+                pids=family(pid),
+                subscribe=get("/sse?topic={topic}"),
+                websocket=upgrade("/ws?topic={topic}"),
+                publish=post(
+                    "/publish",
+                    ("authorization", f"Bearer {key}"),
+                    ("x-sse-topic", "{topic}"),
+                    ("x-sse-id", "{id}"),
+                    ("content-type", "text/plain"),
+                ),
+                more={
+                    "open_after": "gateway.open",
+                    "websocket_open_after": '"type":"open"',
+                    "publish_status": [200],
+                    "dropped_status": [204],
+                    "probe_target": "/health",
+                },
+            )
+
+
+class Floor(Peer):
+    """The machine's limit: C, epoll, one `send()` a delivery."""
+
+    name = "floor"
+    title = "floor (C, one `send` each)"
+    leaves_out = {"websocket-1000": "the floor has no WebSocket"}  # noqa: RUF012 - read only
+
+    def missing(self) -> str | None:
+        """Return None: it is built from this repository."""
+        return None
+
+    def version(self) -> str:
+        """Return what it was built with."""
+        return f"benchmarks/floor/floor.c, {machine.output_of(['cc', '--version'])}"
+
+    @contextlib.contextmanager
+    def start(self) -> Started:
+        """Run it."""
+        port = free_port()
+        program: Path = machine.BENCH / "bin" / "floor"
+        with scratch() as folder, running([str(program), str(port)], folder=folder, port=port) as pid:
+            yield Endpoint(
+                address=f"127.0.0.1:{port}",
+                pids=family(pid),
+                subscribe=get("/sse?topic={topic}"),
+                publish=post("/publish", ("x-sse-topic", "{topic}"), ("x-sse-id", "{id}")),
+                more={"publish_status": [200], "dropped_status": [204], "probe_target": "/health"},
+            )
