@@ -33,6 +33,7 @@ class StuckSubscriber:
     def __init__(self, sock: socket.socket, transport: str) -> None:
         self._socket = sock
         self._transport = transport
+        self._connection: HttpConnection | None = None
 
     @classmethod
     async def open(cls, gateway: Gateway, topic: str, transport: str, *, receive_buffer: int | None = None) -> Self:
@@ -59,7 +60,10 @@ class StuckSubscriber:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._socket.close()
+        if self._connection is None:
+            self._socket.close()
+        else:
+            await self._connection.close()
 
     async def read_to_end(self, *, within: float = 30) -> tuple[list[Told], Ended | None]:
         """Read everything: what it is told, and how it broke off, None when it ended in an orderly way."""
@@ -73,17 +77,18 @@ class StuckSubscriber:
 
     async def read(self, *, within: float = 30) -> AsyncIterator[Told]:
         """Begin to read: everything that it is told, from its open event to its end; raises Ended on a reset."""
-        streams = await asyncio.open_connection(sock=self._socket, limit=LARGEST_HEAD)
-        async with HttpConnection(*streams) as connection:
-            head = await connection.read_head()
-            if self._transport == "websocket":
-                assert head.status == 101, head
-                async for told in _read_websocket(RawWebSocket(connection), within):
-                    yield told
-            else:
-                assert head.status == 200, head
-                async for told in _read_sse(SseStream(connection, head), within):
-                    yield told
+        self._connection = connection = HttpConnection(
+            *await asyncio.open_connection(sock=self._socket, limit=LARGEST_HEAD)
+        )
+        head = await connection.read_head()
+        if self._transport == "websocket":
+            assert head.status == 101, head
+            told = _read_websocket(RawWebSocket(connection), within)
+        else:
+            assert head.status == 200, head
+            told = _read_sse(SseStream(connection, head), within)
+        async for each in told:
+            yield each
 
 
 async def _read_sse(stream: SseStream, within: float) -> AsyncIterator[Told]:

@@ -188,3 +188,7 @@ async def test_nothing_is_left_behind(start: Start, count: int) -> None:
         await gateway.delivered("churn/held", "still there")
         assert (await bystander.next_event()).data == "still there"
     await gateway.is_idle()
+    # The lists are the placement's; this is the node's own count.
+    gateway.running.terminate()
+    assert await asyncio.to_thread(gateway.running.wait) == 0
+    assert gateway.running.wait_for_log("draining")["connections"] == 0
