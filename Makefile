@@ -142,5 +142,5 @@ bench-peers: $(STAMP) ## Measure every peer in alternating runs, and write bench
 	@$(BIN)/python -m benchmarks.run peers $(ARGS)
 
 .PHONY: bench-scale
-bench-scale: $(STAMP) ## Measure 1 to 15,000 connections, 1 to 10,000 topics, 10 B to 100 kB
+bench-scale: $(STAMP) ## Measure 1 to 15,000 connections, 10 to 10,000 topics, 10 B to 100 kB
 	@$(BIN)/python -m benchmarks.run scale $(ARGS)
