@@ -107,7 +107,9 @@ class Response:
             self._lines.append(b"transfer-encoding: chunked\r\n")
         self.streaming = open_end and more
         # Whoever reads a stream has no use for the connection after it, and what comes behind is not parsed.
-        self.must_close = b"close" in tokens or self.streaming or (open_end and not self._chunked)
+        # After a 408, whatever comes late could be taken for the next request (RFC 9110 §15.5.9).
+        late = self.status == 408
+        self.must_close = b"close" in tokens or self.streaming or late or (open_end and not self._chunked)
         # Whether it stays open is the server's decision; a 426 says `upgrade` (RFC 9110 §7.8).
         self._connection = [token for token in tokens if token not in {b"close", b"keep-alive"}]
 
