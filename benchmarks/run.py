@@ -21,7 +21,7 @@ def main() -> int:
     machine.build_generator()
     machine.build_floor()
     if arguments.what == "table":
-        _write_table(_latest(arguments.result))
+        _write_table(*(arguments.result or [_latest()]))
         return 0
     if arguments.what == "scale":
         results = scale.run(arguments.peers or [*GATEWAYS, "floor"], arguments.rounds or 1, arguments.seconds or 1.5)
@@ -45,7 +45,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="What to measure of them.")
     parser.add_argument("--rounds", type=int, help="Alternating runs of each row (default: 5; scale: 1).")
     parser.add_argument("--seconds", type=float, help="How long each run publishes (default: 3; scale: 1.5).")
-    parser.add_argument("--result", type=Path, help="A raw result to write the table of (default: the newest).")
+    parser.add_argument(
+        "--result", nargs="+", type=Path, help="Raw results of one commit to write one table of (default: the newest)."
+    )
     return parser.parse_args()
 
 
@@ -109,18 +111,16 @@ def _write(results: dict[str, Any], name: str) -> Path:
     return file
 
 
-def _latest(named: Path | None) -> Path:
-    if named is not None:
-        return named
+def _latest() -> Path:
     found = sorted(machine.RESULTS.glob("*/peers-*.json")) or sorted(machine.RESULTS.glob("*/gateway-*.json"))
     if not found:
         raise SystemExit("There are no results yet; run `make bench`.")
     return found[-1]
 
 
-def _write_table(file: Path) -> None:
-    text = table.render(json.loads(file.read_text()))
-    (machine.RESULTS / "latest.md").write_text(text)
+def _write_table(*files: Path) -> None:
+    results = table.merge([json.loads(file.read_text()) for file in files])
+    (machine.RESULTS / "latest.md").write_text(table.render(results))
 
 
 if __name__ == "__main__":

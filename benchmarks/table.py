@@ -39,6 +39,31 @@ def ratio(rounds: Rounds, figure: Figure, peer: str, to: str) -> float | None:
     return median(ratios) if ratios else None
 
 
+def merge(all_results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put results of one commit together: the rounds of a row follow each other.
+
+    Args:
+        all_results: As `run.py` writes them.
+
+    Raises:
+        SystemExit: They are of different commits, which one table would hide.
+    """
+    if len({results["commit"] for results in all_results}) > 1:
+        raise SystemExit("The results are of different commits.")
+    merged = dict(all_results[0])
+    for results in all_results[1:]:
+        merged["peers"] = list(dict.fromkeys([*merged["peers"], *results["peers"]]))
+        for key in ("titles", "versions", "not_run"):
+            merged[key] = {**merged[key], **results[key]}
+        rows = dict(merged["rows"])
+        for name, rounds in results["rows"].items():
+            rows[name] = [*rows.get(name, []), *rounds]
+        merged["rows"] = rows
+        merged["date"] = max(merged["date"], results["date"])
+        merged["rounds"] = f"{merged['rounds']} and {results['rounds']}"
+    return merged
+
+
 def render(results: dict[str, Any]) -> str:
     """Write the tables of a result file.
 
