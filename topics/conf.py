@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from topics.placement.redis.address import parse_address
+
 PREFIX = "GATEWAY_"
 
 CLIENT_NAMES = frozenset({"GATEWAY_URL", "GATEWAY_API_KEY"})
@@ -97,6 +99,16 @@ class GatewaySettings(BaseModel):
         pattern=r"^[\x21-\x7e]{1,255}$",
         description="Host that this node advertises. Default: the host name.",
     )
+    redis_url: str | None = Field(
+        default=None,
+        description="Redis through which several nodes are one gateway; without it, this process is the whole gateway.",
+    )
+    node_ttl_seconds: float = Field(
+        default=10,
+        ge=1,
+        le=300,
+        description="Seconds after which a node that Redis has not heard of counts as dead. The same on every node.",
+    )
     drain_seconds: float = Field(
         default=8,
         ge=0,
@@ -122,6 +134,13 @@ class GatewaySettings(BaseModel):
         if not all(_API_KEY.fullmatch(key) for key in keys):
             raise ValueError("a key must be visible ASCII characters")
         return keys
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_has_an_address(cls, url: str | None) -> str | None:
+        if url:
+            parse_address(url)
+        return url or None
 
     @field_validator("cors_origins", "admin_cors_origins")
     @classmethod

@@ -8,13 +8,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from typing import get_args
 
 from topics import metrics
-from topics.connection import Batch, Connection
+from topics.connection import Batch, Connection, gap_payload
 from topics.encoding import EncodedEvent
 from topics.events import Event, rfc3339
 from topics.outbox import JOIN_BYTES
-from topics.placement.base import ConnectionRecord, Drop
+from topics.placement.base import ConnectionRecord, Drop, Transport
 from topics.wire import sse, websocket
 
 logger = logging.getLogger(__name__)
@@ -123,6 +124,16 @@ class Hub:
         )
         for tail in {tail: None for topic in drop.topics for tail in self.tails.get(topic, ())}:
             tail.tell(payload)
+
+    def gap(self, topic: str, missed: int | None, reason: str) -> None:
+        """Tell every connection and tail of a topic that events did not reach this node."""
+        payloads = {transport: gap_payload(transport, topic, missed, reason) for transport in get_args(Transport)}
+        members = list(self._topics.get(topic, ()))
+        for member in (*members, *self.tails.get(topic, ())):
+            member.tell(payloads[member.transport])
+        # An unknown number counts as one: no gap may be invisible in the totals.
+        self.gaps += (missed or 1) * len(members)
+        metrics.GAPS.labels(reason).inc((missed or 1) * len(members))
 
     def connection(self, connection_id: str) -> ConnectionRecord | None:
         """Return a connection that this node holds, as it is now."""

@@ -17,6 +17,7 @@ from topics.hub import SLICE, Hub
 from topics.outbox import OutboxLimits
 from topics.placement.base import Node, Placement
 from topics.placement.memory import MemoryPlacement
+from topics.placement.redis.placement import RedisPlacement
 from topics.version import VERSION
 from topics.wire import websocket
 
@@ -36,13 +37,13 @@ class Runtime:
 
     Args:
         settings: The gateway's.
-        placement: Where connections are reported; memory when not given.
+        placement: Where connections are reported; what the settings ask for when not given.
     """
 
     def __init__(self, settings: GatewaySettings, placement: Placement | None = None) -> None:
         self.settings = settings
         self.node = Node(settings.node_name, settings.node_host, time.time(), VERSION)
-        self.placement: Placement = placement or MemoryPlacement()
+        self.placement: Placement = placement or _placement(settings)
         self.hub = Hub(self.node.name, settings.retry_ms)
         self.limits = OutboxLimits(settings.outbox_events, settings.outbox_bytes, settings.slow_reader)
         self._clients: Counter[str] = Counter()
@@ -197,6 +198,12 @@ class Runtime:
     def _tick(self) -> None:
         for connection in self.hub.everything():
             connection.tick(KEEP_ALIVE_TICKS)
+
+
+def _placement(settings: GatewaySettings) -> Placement:
+    if settings.redis_url is None:
+        return MemoryPlacement()
+    return RedisPlacement(settings.redis_url, settings.node_ttl_seconds)
 
 
 async def _every(seconds: float, action: Callable[[], None]) -> None:

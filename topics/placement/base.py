@@ -157,6 +157,15 @@ class LocalNode(Protocol):
     def report_drop(self, drop: Drop) -> None:
         """Hand a drop to this node's tails of its topics."""
 
+    def gap(self, topic: str, missed: int | None, reason: str) -> None:
+        """Tell this node's connections and tails of a topic that events did not reach this node.
+
+        Args:
+            topic: Whose events.
+            missed: How many, None when that cannot be known.
+            reason: For `gateway.gap`.
+        """
+
     def connection(self, connection_id: str) -> ConnectionRecord | None:
         """Return a connection that this node holds, as it is now."""
 

@@ -1,0 +1,118 @@
+"""Runs the Lua files. All commands of one turn of the event loop go out in one pipeline, in their order."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from topics.exceptions import PlacementUnavailable
+
+PIPELINE_COMMANDS = 256
+"""Most commands in one pipeline: more would hold the event loop for too long at once."""
+
+Argument = str | bytes | int | float
+
+_FOLDER = Path(__file__).parent / "lua"
+_SCRIPTS = {path.stem: path.read_bytes() for path in sorted(_FOLDER.glob("*.lua"))}
+_DIGESTS = {name: hashlib.sha1(code, usedforsecurity=False).hexdigest() for name, code in _SCRIPTS.items()}
+
+
+class Commands:
+    """The way to Redis for everything that must keep its order.
+
+    Args:
+        client: Of the Redis.
+        on_failure: Called when commands may have been lost.
+    """
+
+    def __init__(self, client: Redis, on_failure: Callable[[], None]) -> None:
+        self._client = client
+        self._on_failure = on_failure
+        self._waiting: list[tuple[tuple[Argument, ...], asyncio.Future[Any]]] = []
+        self._sender: asyncio.Task[None] | None = None
+
+    def run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> asyncio.Future[Any]:
+        """Send a script with all else of this turn.
+
+        Args:
+            script: Name of its file.
+            keys: `KEYS`.
+            arguments: `ARGV`.
+
+        Returns:
+            What it will answer, or `PlacementUnavailable`.
+        """
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        # Nobody may be waiting for it any more, which is no fault.
+        answer.add_done_callback(_retrieve)
+        self._waiting.append((("EVALSHA", _DIGESTS[script], len(keys), *keys, *arguments), answer))
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send())
+        return answer
+
+    async def close(self) -> None:
+        """Send what waits; then no more may come."""
+        if self._sender is not None:
+            await asyncio.wait([self._sender])
+
+    async def _send(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:PIPELINE_COMMANDS], self._waiting[PIPELINE_COMMANDS:]
+            try:
+                results = await self._execute([command for command, _ in batch])
+            except (RedisError, OSError) as error:
+                self._fail(batch, error)
+                continue
+            failed = False
+            for (_, answer), result in zip(batch, results, strict=True):
+                if not isinstance(result, Exception):
+                    if not answer.done():
+                        answer.set_result(result)
+                    continue
+                failed = True
+                if not answer.done():
+                    answer.set_exception(unavailable(result))
+            if failed:
+                self._on_failure()
+
+    async def _execute(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
+        results = await self._pipeline(commands)
+        missing = [index for index, result in enumerate(results) if isinstance(result, NoScriptError)]
+        if missing:
+            # A Redis that has been restarted knows no scripts; what it did not know it did not run.
+            await self._pipeline([("SCRIPT", "LOAD", code) for code in _SCRIPTS.values()])
+            again = await self._pipeline([commands[index] for index in missing])
+            for index, result in zip(missing, again, strict=True):
+                results[index] = result
+        return results
+
+    async def _pipeline(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            results: list[Any] = await pipeline.execute(raise_on_error=False)
+        return results
+
+    def _fail(self, batch: list[tuple[tuple[Argument, ...], asyncio.Future[Any]]], error: Exception) -> None:
+        # What waits behind it would only wait for the same time-out.
+        batch, self._waiting = batch + self._waiting, []
+        for _, answer in batch:
+            if not answer.done():
+                answer.set_exception(unavailable(error))
+        self._on_failure()
+
+
+def unavailable(error: BaseException) -> PlacementUnavailable:
+    """Return the exception that stands for a failure of Redis."""
+    failure = PlacementUnavailable("Redis cannot be reached.")
+    failure.__cause__ = error
+    return failure
+
+
+def _retrieve(answer: "asyncio.Future[Any]") -> None:
+    if not answer.cancelled():
+        answer.exception()

@@ -1,0 +1,51 @@
+"""Names of the keys and channels in Redis. All share one hash tag, and so one slot of a Redis Cluster."""
+
+EPOCH_FIELDS = 4
+"""Fields of a topic's table that are no node: epoch, seq, id and time. The Lua files count on it."""
+
+
+class Keys:
+    """Every name, for one database.
+
+    One slot for all, not one a topic: an event of several topics takes its place in all of them in one step, or
+    nodes would see different orders.
+
+    Args:
+        database: Number of the database; pub/sub does not tell them apart, so the names do.
+    """
+
+    def __init__(self, database: int) -> None:
+        self.prefix = f"{{sse-gateway/{database}}}:"
+        self.epoch = f"{self.prefix}epoch"
+        self.settled = f"{self.prefix}settled"
+        self.leases = f"{self.prefix}leases"
+        self.info = f"{self.prefix}info"
+        self.graves = f"{self.prefix}graves"
+        self.watch = f"{self.prefix}watch"
+        self.topics = f"{self.prefix}topics"
+        # The name that channels_redis.pubsub gives to a group (RedisPubSubLoopLayer): prefix, this word, group.
+        self.channel_prefix = f"{self.prefix}__group__"
+
+    def topic(self, name: str) -> str:
+        """Return the table of a topic: session to connections, and where its stream stands."""
+        return f"{self.prefix}topic:{name}"
+
+    def order(self, session: str) -> str:
+        """Return a session's connections in the order of their coming."""
+        return f"{self.prefix}order:{session}"
+
+    def records(self, session: str) -> str:
+        """Return a session's connection records."""
+        return f"{self.prefix}records:{session}"
+
+    def held(self, session: str) -> str:
+        """Return the names of the topics that a session holds."""
+        return f"{self.prefix}held:{session}"
+
+    def members(self, session: str, topic: str) -> str:
+        """Return a session's connections of one topic in the order of their coming."""
+        return f"{self.prefix}members:{session}:{topic}"
+
+    def channel(self, topic: str) -> str:
+        """Return the pub/sub channel of a topic's group."""
+        return self.channel_prefix + topic

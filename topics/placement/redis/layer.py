@@ -1,0 +1,235 @@
+"""The event channel: channels-redis groups, one a topic, joined once a process; and the holes in their streams.
+
+Every event carries its topic's sequence number. A mark (attach.lua, mark.lua) says where a stream stands: the node that
+reads its own mark knows that it is subscribed, and a number that is not the next one is a hole.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from channels_redis.pubsub import RedisPubSubChannelLayer
+from channels_redis.serializers import registry
+from redis.asyncio.connection import Connection
+from redis.exceptions import RedisError
+
+from topics.events import Event
+from topics.placement.base import Drop
+from topics.placement.redis.address import Address
+from topics.placement.redis.commands import unavailable
+from topics.placement.redis.envelope import Envelope, unpack_drop, unpack_event
+
+logger = logging.getLogger(__name__)
+
+registry.register_serializer("sse-gateway", Envelope)
+
+
+class _Quiet(logging.Filter):
+    """Leaves out what channels-redis says of each attempt to reach a Redis that is away; the placement says it once."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the record is to be written."""
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, RedisError | OSError)
+
+
+logging.getLogger("channels_redis.pubsub").addFilter(_Quiet())
+
+
+@dataclass(slots=True)
+class Stream:
+    """Where this node stands in the events of one topic.
+
+    Attributes:
+        epoch: Which life of the topic it counts in; None until the first mark.
+        seq: The last number seen.
+        token: Of the mark that confirms it.
+        confirmed: The mark has come: this node is subscribed.
+    """
+
+    epoch: str | None = None
+    seq: int = 0
+    token: str = field(default_factory=lambda: secrets.token_hex(4))
+    confirmed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def doubt(self) -> None:
+        """Ask for a new mark."""
+        self.token = secrets.token_hex(4)
+        self.confirmed.clear()
+
+
+class EventChannel:
+    """This node's end of the channel layer.
+
+    Args:
+        address: Of the Redis.
+        prefix: Of every name in it.
+        on_event: Takes an event, once, however many of its topics this node holds.
+        on_drop: Takes a dropped publish.
+        on_gap: Takes a topic and the number of events missed, None when unknown.
+        on_note: Takes what another node says.
+        on_doubt: Called when streams need new marks.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        prefix: str,
+        *,
+        on_event: Callable[[Event], None],
+        on_drop: Callable[[Drop], None],
+        on_gap: Callable[[str, int | None], None],
+        on_note: Callable[[dict[str, Any]], None],
+        on_doubt: Callable[[], None],
+    ) -> None:
+        self._layer = RedisPubSubChannelLayer(
+            hosts=[address.layer_host(self._connected)], prefix=prefix, serializer_format="sse-gateway"
+        )
+        self._on_event = on_event
+        self._on_drop = on_drop
+        self._on_gap = on_gap
+        self._on_note = on_note
+        self._on_doubt = on_doubt
+        self.name = ""
+        """The channel on which other nodes reach this one."""
+        self.streams: dict[str, Stream] = {}
+        self._last_identity = b""
+        self._receiver: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Subscribe to this node's own channel, and to every topic that was joined.
+
+        Raises:
+            PlacementUnavailable: Redis cannot be reached.
+        """
+        await self.close()
+        try:
+            self.name = await self._layer.new_channel("node.")
+            for topic, stream in list(self.streams.items()):
+                stream.doubt()
+                await self._layer.group_add(topic, self.name)
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        self._receiver = asyncio.create_task(self._receive(self.name))
+        self._on_doubt()
+
+    async def close(self) -> None:
+        """Unsubscribe from everything. What was joined is kept for `open`."""
+        with contextlib.suppress(RedisError, OSError):
+            await self._layer.flush()
+        if self._receiver is not None:
+            self._receiver.cancel()
+            await asyncio.wait([self._receiver])
+            self._receiver = None
+
+    async def join(self, topic: str) -> Stream:
+        """Subscribe to a topic; its stream is confirmed by a mark.
+
+        Raises:
+            PlacementUnavailable: Redis cannot be reached.
+        """
+        stream = self.streams.get(topic)
+        if stream is None:
+            stream = self.streams[topic] = Stream()
+            try:
+                await self._layer.group_add(topic, self.name)
+            except (RedisError, OSError, RuntimeError) as error:
+                # RuntimeError: the channel is being opened anew, and this topic with it.
+                raise unavailable(error) from error
+        return stream
+
+    async def leave(self, topic: str) -> None:
+        """Undo `join`."""
+        stream = self.streams.pop(topic, None)
+        if stream is not None:
+            stream.confirmed.set()
+            # A channel that cannot be reached is opened anew, without this topic.
+            with contextlib.suppress(RedisError, OSError):
+                await self._layer.group_discard(topic, self.name)
+
+    async def send(self, channel: str, note: dict[str, Any]) -> None:
+        """Say something to a node.
+
+        Raises:
+            PlacementUnavailable: Redis cannot be reached.
+        """
+        try:
+            await self._layer.send(channel, note)
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+
+    def doubtful(self) -> dict[str, Stream]:
+        """Return the streams whose marks have not come."""
+        return {topic: stream for topic, stream in self.streams.items() if not stream.confirmed.is_set()}
+
+    def restart(self, topics: Iterable[str]) -> None:
+        """Begin the streams of topics anew: what came while no connection held them was missed by nobody."""
+        for topic in topics:
+            stream = self.streams.get(topic)
+            if stream is not None:
+                stream.epoch = None
+                stream.doubt()
+
+    async def _connected(self, connection: Connection) -> None:
+        await connection.on_connect()
+        # A subscription that was lost and is there again may have a hole, and no later event may ever show it.
+        if self.streams:
+            for stream in self.streams.values():
+                stream.doubt()
+            self._on_doubt()
+
+    async def _receive(self, channel: str) -> None:
+        while True:
+            message = await self._layer.receive(channel)
+            try:
+                self._take(message)
+            except Exception:
+                logger.exception("message failed")
+
+    def _take(self, message: bytes) -> None:
+        match message[:2]:
+            case b"E ":
+                _, epoch, seq, topic, identity, event = message.split(b" ", 5)
+                self._advance(topic.decode(), epoch.decode(), int(seq), None)
+                # An event of several topics comes for each of them, with nothing in between.
+                if identity != self._last_identity:
+                    self._last_identity = identity
+                    self._on_event(unpack_event(event))
+            case b"M ":
+                _, epoch, seq, topic, token = message.split(b" ")
+                self._advance(topic.decode(), epoch.decode(), int(seq), token.decode())
+            case b"D ":
+                _, identity, drop = message.split(b" ", 2)
+                if identity != self._last_identity:
+                    self._last_identity = identity
+                    self._on_drop(unpack_drop(drop))
+            case _:
+                self._on_note(json.loads(message[2:]))
+
+    def _advance(self, topic: str, epoch: str, seq: int, token: str | None) -> None:
+        stream = self.streams.get(topic)
+        if stream is None:
+            return
+        own = token == stream.token
+        if stream.epoch is None:
+            # Only its own mark begins a stream: other messages may be those of the topic's life before.
+            if not own:
+                return
+            stream.epoch, stream.seq = epoch, seq
+        elif epoch != stream.epoch:
+            if not own and token is not None:
+                return
+            stream.epoch, stream.seq = epoch, seq
+            self._on_gap(topic, None)
+        else:
+            missed = seq - stream.seq - (token is None)
+            stream.seq = max(seq, stream.seq)
+            if missed > 0:
+                self._on_gap(topic, missed)
+        if own:
+            stream.confirmed.set()

@@ -1,0 +1,358 @@
+"""This node's lease in Redis, and whether what Redis says is true: the loop that tends both.
+
+A node registers under a session. It takes a new one whenever Redis may not hold all that it was told (it was away, was
+restarted, or counted this node as dead): everything is registered under the new session, and in one step the new lease
+begins and the old one ends.
+
+Counts are true in an era: one run of one Redis server, with one life of its data, in which all nodes that live have
+registered. Whoever finds that they have says so in the key `settled`; until then nobody answers.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import Connection
+from redis.exceptions import RedisError
+
+from topics.exceptions import PlacementUnavailable
+from topics.placement.base import Node
+from topics.placement.redis.address import Address
+from topics.placement.redis.commands import Commands, unavailable
+from topics.placement.redis.keys import Keys
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.2
+"""Pause between attempts while nothing can be answered."""
+
+CANARY_SECONDS = 1.0
+"""How long a message may take from Redis to its own sender before the subscription counts as dead."""
+
+RELEASE_TOPICS = 200
+"""Topics of a dead node that are removed in one step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A node that lives, this one included.
+
+    Attributes:
+        left: Seconds of its lease that are left.
+        instance: Its process, whatever session it registers under.
+        run: The run of Redis in which it registered.
+        channel: Where it listens.
+        counters: As of its last renewal.
+    """
+
+    session: str
+    left: float
+    node: Node
+    instance: str
+    run: str
+    channel: str
+    ttl: float
+    draining: bool
+    counters: dict[str, int]
+
+
+def peer_of(session: str, left_ms: float, info: bytes) -> Peer:
+    """Read a row of the table of nodes."""
+    said = json.loads(info)
+    node = Node(said["name"], said["host"], said["since"], said["version"])
+    return Peer(
+        session=session,
+        left=left_ms / 1000,
+        node=node,
+        instance=said["instance"],
+        run=said["run"],
+        channel=said["channel"],
+        ttl=said["ttl"],
+        draining=said["draining"],
+        counters=said["counters"],
+    )
+
+
+class Registrar(Protocol):
+    """What the lease asks of the placement around it."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return `channel`, `draining` and `counters` as they are now."""
+
+    def enroll(self) -> Sequence["asyncio.Future[Any]"]:
+        """Send everything that this node holds under the present session."""
+
+    async def reopen(self) -> None:
+        """Subscribe to everything again."""
+
+    def doubt(self) -> None:
+        """Ask for marks of all streams."""
+
+    async def greet(self, channel: str) -> None:
+        """Tell a node to look at the table."""
+
+
+class Lease:
+    """The lease of one node.
+
+    Args:
+        address: Of the Redis.
+        keys: Names in it.
+        ttl: Seconds after which a silent node counts as dead.
+        node: This node.
+        registrar: The placement around it.
+    """
+
+    def __init__(self, address: Address, keys: Keys, ttl: float, node: Node, registrar: Registrar) -> None:
+        self.client: Redis = address.client(self._connected)
+        self.commands = Commands(self.client, self.fail)
+        self.session = ""
+        self.era: str | None = None
+        """In which this node may answer; None while it may not."""
+        self.reachable = False
+        self.ttl = ttl
+        self._keys = keys
+        self._node = node
+        self._registrar = registrar
+        self._instance = secrets.token_hex(8)
+        self._run = ""
+        self._redis_since = time.monotonic()
+        self._broken = True
+        self._reopen = True
+        self._known: set[str] = set()
+        self._expected: dict[str, float] = {}
+        self._settled_once = False
+        self._unheard_since: float | None = None
+        self._left = ttl
+        self._wake = asyncio.Event()
+        self._renewing = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Register, and keep the lease from now on.
+
+        Raises:
+            PlacementUnavailable: Redis cannot be reached.
+        """
+        await self.renew()
+        self._task = asyncio.create_task(self._tend())
+
+    async def end(self) -> None:
+        """Give the lease back, with everything that was registered; or let it run out when Redis is away."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self.reachable and self.session:
+            keys = self._keys
+            with contextlib.suppress(PlacementUnavailable, RedisError, OSError):
+                await self.commands.run("leave", [keys.leases, keys.info, keys.graves], [self.session])
+                await self._release(self.session)
+        self.era, self.reachable = None, False
+        await self.commands.close()
+        await self.client.aclose(close_connection_pool=True)
+
+    def fail(self) -> None:
+        """Take note that Redis may not hold all that it was told."""
+        if self.reachable:
+            logger.warning("placement store lost", extra={"node": self._node.name})
+        self.era, self.reachable = None, False
+        self._broken = self._reopen = True
+        self._wake.set()
+
+    def look(self) -> None:
+        """Look at the table of nodes soon."""
+        self._wake.set()
+
+    def hear(self) -> None:
+        """Take the message that a renewal sent to this node itself."""
+        self._unheard_since = None
+
+    def must_reach(self) -> None:
+        """Raise `PlacementUnavailable` unless Redis answered last."""
+        if not self.reachable:
+            raise PlacementUnavailable("Redis cannot be reached.")
+
+    def must_answer(self) -> str:
+        """Return the era; raise `PlacementUnavailable` while nothing true can be said."""
+        if self.era is None:
+            self.must_reach()
+            raise PlacementUnavailable("Not every node has registered yet.")
+        return self.era
+
+    async def renew(self) -> None:
+        """Renew the lease, and register again when that is needed.
+
+        Raises:
+            PlacementUnavailable: Redis cannot be reached.
+        """
+        async with self._renewing:
+            try:
+                # Makes a connection when there is none, and so finds out whether this is still the same Redis.
+                await self.client.ping()
+                unheard = self._unheard_since
+                if unheard is not None and time.monotonic() - unheard > CANARY_SECONDS and not self._broken:
+                    # What Redis published has not come: the subscription is dead, whatever its socket says.
+                    self._unheard_since = None
+                    await self._registrar.reopen()
+                if self._broken or not await self._renew(""):
+                    await self._register()
+            except PlacementUnavailable:
+                self.fail()
+                raise
+            except (RedisError, OSError) as error:
+                self.fail()
+                raise unavailable(error) from error
+
+    async def _register(self) -> None:
+        for _ in range(3):
+            if self._reopen:
+                await self._registrar.reopen()
+                self._reopen = False
+            previous, self.session = self.session, secrets.token_hex(8)
+            self._broken = False
+            await asyncio.gather(*self._registrar.enroll())
+            if await self._renew(previous or "-"):
+                self._registrar.doubt()
+                return
+        raise PlacementUnavailable("Redis changes while this node registers.")
+
+    async def _renew(self, replaces: str) -> bool:
+        keys = self._keys
+        if self._unheard_since is None:
+            self._unheard_since = time.monotonic()
+        described = self._registrar.describe()
+        node = self._node
+        info = {
+            "name": node.name,
+            "host": node.host,
+            "since": node.since,
+            "version": node.version,
+            "instance": self._instance,
+            "run": self._run,
+            "ttl": self.ttl,
+            **described,
+        }
+        status, now, epoch, settled, leases, infos, graves = await self.commands.run(
+            "renew",
+            [keys.epoch, keys.settled, keys.leases, keys.info, keys.graves, keys.watch],
+            [
+                self.session,
+                round(self.ttl * 1000),
+                json.dumps(info),
+                self._instance,
+                "1" if replaces else "0",
+                "" if replaces == "-" else replaces,
+                described["channel"],
+                'N {"kind":"canary"}',
+            ],
+        )
+        if status != b"ok" or self._broken:
+            self._broken = True
+            self.era = None
+            return False
+        told = dict(zip(infos[::2], infos[1::2], strict=True))
+        peers = [
+            peer_of(session.decode(), float(score) - now, told[session])
+            for session, score in zip(leases[::2], leases[1::2], strict=True)
+            if session in told
+        ]
+        self._reached(replaces, peers)
+        await self._settle(epoch.decode(), settled.decode(), now, peers)
+        for session in graves:
+            await self._release(session.decode())
+        if replaces:
+            for peer in peers:
+                if peer.session != self.session:
+                    await self._registrar.greet(peer.channel)
+        self._left = min(peer.left for peer in peers)
+        return True
+
+    def _reached(self, replaces: str, peers: Sequence[Peer]) -> None:
+        if not self.reachable and replaces not in ("", "-"):
+            logger.info("placement store back", extra={"node": self._node.name, "nodes": len(peers)})
+        self.reachable = True
+
+    async def _settle(self, epoch: str, settled: str, now: int, peers: Sequence[Peer]) -> None:
+        era = f"{epoch}/{self._run}"
+        if settled != era:
+            self.era = None
+            clock = time.monotonic()
+            for instance in self._known:
+                self._expected.setdefault(instance, clock + self.ttl)
+            if not await self._complete(epoch, now, peers, clock):
+                return
+            if not await self.commands.run("settle", [self._keys.epoch, self._keys.settled], [epoch, era]):
+                return
+        self.era = era
+        self._settled_once = True
+        self._known = {peer.instance for peer in peers}
+        self._expected.clear()
+
+    async def _complete(self, epoch: str, now: int, peers: Sequence[Peer], clock: float) -> bool:
+        here = {peer.instance for peer in peers}
+        if any(peer.run != self._run for peer in peers):
+            return False
+        if self._settled_once:
+            return all(instance in here or deadline < clock for instance, deadline in self._expected.items())
+        # A node that has just started knows no others. Either time has shown that there are none ...
+        if clock - self._redis_since <= self.ttl + 1:
+            return False
+        author, _, created = epoch.rpartition("-")
+        if now - int(created) > self.ttl * 1000:
+            return True
+        # ... or this Redis was empty, has run for long, and no other node listens to it.
+        listening = await self.client.pubsub_channels(f"{self._keys.prefix}node.*")
+        return author == self._instance and len(listening) <= 1
+
+    async def _release(self, session: str) -> None:
+        keys = self._keys
+        while True:
+            names: Any = await self.client.srandmember(keys.held(session), RELEASE_TOPICS)
+            if not names:
+                break
+            topics = [name.decode() for name in names]
+            tables = [key for topic in topics for key in (keys.topic(topic), keys.members(session, topic))]
+            await self.commands.run("release", [keys.held(session), keys.topics, *tables], [session, *topics])
+        await self.client.delete(keys.order(session), keys.records(session))
+        await self.client.srem(keys.graves, session)
+
+    async def _tend(self) -> None:
+        while True:
+            # A lease that runs out is looked at then, not at the next renewal.
+            pause = min(self.ttl / 3, max(self._left, 0) + 0.05) if self.era else RETRY_SECONDS
+            if self.era:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
+            else:
+                await asyncio.sleep(pause)
+            self._wake.clear()
+            try:
+                await self.renew()
+            except PlacementUnavailable:
+                continue
+            except Exception:
+                logger.exception("lease failed")
+                self.fail()
+
+    async def _connected(self, connection: Connection) -> None:
+        await connection.on_connect()
+        await connection.send_command("INFO", "server")
+        said = await connection.read_response()
+        text = said.decode() if isinstance(said, bytes) else str(said)
+        facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        run = facts.get("run_id", "")
+        self._redis_since = time.monotonic() - float(facts.get("uptime_in_seconds", "0"))
+        if run != self._run:
+            # Another Redis, or the same with what it had saved: before any command is answered, nothing is known.
+            self._run = run
+            self._broken = True
+            self.era = None
+            self._wake.set()

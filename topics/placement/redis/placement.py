@@ -1,0 +1,432 @@
+"""Placement of several nodes, in one Redis (docs/explanation/nodes.md says how, docs/reference/placement.md what)."""
+
+import asyncio
+import contextlib
+import itertools
+import secrets
+import time
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from topics.events import Event
+from topics.exceptions import PlacementUnavailable
+from topics.placement.base import (
+    ConnectionRecord,
+    Drop,
+    LocalNode,
+    Node,
+    NodeStatus,
+    Page,
+    Routed,
+    Stats,
+    TopicRecord,
+    Transport,
+)
+from topics.placement.redis import lists
+from topics.placement.redis.address import parse_address
+from topics.placement.redis.commands import PIPELINE_COMMANDS, unavailable
+from topics.placement.redis.envelope import pack_drop, pack_event, pack_record
+from topics.placement.redis.keys import Keys
+from topics.placement.redis.layer import EventChannel
+from topics.placement.redis.lease import Lease
+from topics.placement.redis.questions import ANSWER_SECONDS, Questions
+
+CONFIRM_SECONDS = 0.03
+"""After which a mark that has not come is sent again; twice as long each time."""
+
+GAP_REASON = "interrupted"
+
+
+@dataclass(slots=True)
+class _Held:
+    record: ConnectionRecord
+    number: int
+    topics: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def member(self) -> str:
+        return lists.member_of(self.record.id, self.record.transport)
+
+    def packed(self) -> bytes:
+        return pack_record(self.record, list(self.topics))
+
+
+@dataclass(slots=True)
+class _Parts:
+    local: LocalNode
+    lease: Lease
+    channel: EventChannel
+    questions: Questions
+    lists: lists.Lists
+
+
+class RedisPlacement:
+    """The `Placement` of a gateway of several nodes.
+
+    Args:
+        url: Of the Redis (`address.parse_address`).
+        ttl: Seconds after which a silent node counts as dead.
+    """
+
+    def __init__(self, url: str, ttl: float = 10) -> None:
+        self._address = parse_address(url)
+        self._keys = Keys(self._address.database)
+        self._ttl = ttl
+        self._parts: _Parts | None = None
+        self._held: dict[str, _Held] = {}
+        self._counts: Counter[str] = Counter()
+        self._watched: Counter[str] = Counter()
+        self._last_number = 0
+        self._identities = itertools.count()
+        self._looking: tuple[dict[str, None], asyncio.Future[dict[str, int]]] | None = None
+        self._doubted = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self, node: Node, local: LocalNode) -> None:
+        """Report this node, and begin to take what other nodes send."""
+        lease = Lease(self._address, self._keys, self._ttl, node, self)
+        channel = EventChannel(
+            self._address,
+            self._keys.prefix,
+            on_event=local.deliver,
+            on_drop=local.report_drop,
+            on_gap=self._gap,
+            on_note=self._hear,
+            on_doubt=self._doubted.set,
+        )
+        questions = Questions(channel, local, self._spawn)
+        self._parts = _Parts(local, lease, channel, questions, lists.Lists(lease, self._keys, questions))
+        try:
+            await lease.begin()
+        except BaseException:
+            await self.close()
+            raise
+        self._spawn(self._confirm())
+
+    async def attach(self, record: ConnectionRecord, topics: Sequence[str]) -> None:
+        """Add topics to a connection, which may be new. On return this node hears them, and every look-up sees it."""
+        self._lease.must_reach()
+        held = self._held.get(record.id)
+        is_new = held is None
+        if held is None:
+            self._last_number = max(self._last_number + 1, time.time_ns() // 1000)
+            held = self._held[record.id] = _Held(record, self._last_number)
+        new = [topic for topic in topics if topic not in held.topics]
+        self._channel.restart(topic for topic in new if not self._counts[topic])
+        for topic in new:
+            held.topics[topic] = None
+            self._counts[topic] += 1
+        try:
+            for topic in new:
+                await self._channel.join(topic)
+            if self._held.get(record.id) is not held:
+                return
+            self._doubted.set()
+            await self._send_attach(held, [topic for topic in new if topic in held.topics])
+            await self._confirmed(new)
+        except BaseException:
+            taken = self._take(held, new)
+            if is_new:
+                self._held.pop(record.id, None)
+            self._send_detach(held, taken, gone=is_new)
+            raise
+
+    async def detach(self, connection_id: str, topics: Sequence[str], *, gone: bool) -> None:
+        """Take topics from a connection. When Redis is away it is told afterwards."""
+        _ = self._own
+        held = self._held.get(connection_id)
+        if held is None:
+            return
+        if gone:
+            del self._held[connection_id]
+            topics = list(held.topics)
+        taken = self._take(held, topics)
+        with contextlib.suppress(PlacementUnavailable):
+            await self._send_detach(held, taken, gone=gone)
+        await self._leave_unneeded(taken)
+
+    async def count(self, topics: Iterable[str]) -> dict[str, int]:
+        """Return the number of connections of each topic that exists; look-ups of one turn are one command."""
+        self._lease.must_answer()
+        names = list(topics)
+        if self._looking is None:
+            self._looking = {}, asyncio.get_running_loop().create_future()
+            self._spawn(self._look_up())
+        wanted, answer = self._looking
+        wanted.update(dict.fromkeys(names))
+        counts = await asyncio.shield(answer)
+        return {name: counts[name] for name in names if name in counts}
+
+    async def route(self, event: Event) -> Routed:
+        """Publish an event to its topics' groups, this node's own connections included, in one step."""
+        identity = f"{self._lease.session}-{next(self._identities)}"
+        payload = pack_event(identity, event)
+        counts = await self._run_in_era(
+            "route",
+            event.topics,
+            [event.id, repr(event.time), self._keys.channel_prefix, payload, *event.topics],
+        )
+        return Routed(counts)
+
+    async def report_drop(self, drop: Drop) -> None:
+        """Tell every node's tails; nobody waits for it."""
+        _ = self._own
+        identity = f"{self._lease.session}-{next(self._identities)}"
+        channels = [self._keys.channel(topic) for topic in drop.topics]
+        self._lease.commands.run("drop", [], [pack_drop(identity, drop), *channels])
+
+    async def watch(self, topic: str) -> None:
+        """Join a topic's group without making the topic exist."""
+        self._lease.must_reach()
+        self._watched[topic] += 1
+        try:
+            await self._channel.join(topic)
+            self._doubted.set()
+            await self._send_marks([topic])
+            await self._confirmed([topic])
+        except BaseException:
+            self._forget_watch(topic)
+            raise
+
+    async def unwatch(self, topic: str) -> None:
+        """Undo one `watch`."""
+        _ = self._own
+        self._forget_watch(topic)
+        await self._leave_unneeded([topic])
+
+    async def topics(self, *, limit: int, after: str | None = None, q: str = "") -> Page[TopicRecord]:
+        """List topics by name."""
+        return await self._own.lists.topics(limit=limit, after=after, q=q)
+
+    async def connections(
+        self,
+        *,
+        limit: int,
+        after: str | None = None,
+        topic: str | None = None,
+        node: str | None = None,
+        transport: Transport | None = None,
+    ) -> Page[ConnectionRecord]:
+        """List connections in the order of their coming, by the nodes' clocks."""
+        return await self._own.lists.connections(limit=limit, after=after, topic=topic, node=node, transport=transport)
+
+    async def connection(self, connection_id: str) -> ConnectionRecord | None:
+        """Return one connection."""
+        return await self._own.lists.connection(connection_id)
+
+    async def close_connection(self, connection_id: str) -> bool:
+        """Close a connection on whichever node."""
+        holder = await self._own.lists.holder(connection_id)
+        return holder is not None and await self._own.questions.close(holder.channel, connection_id)
+
+    async def nodes(self) -> Sequence[NodeStatus]:
+        """List the nodes that live, by name."""
+        return await self._own.lists.nodes()
+
+    async def stats(self) -> Stats:
+        """Return totals over the nodes that live."""
+        return await self._own.lists.stats()
+
+    async def check(self) -> None:
+        """Pass a message through the layer to this node itself.
+
+        Raises:
+            PlacementUnavailable: It did not arrive within a second, or not all nodes have registered yet.
+        """
+        self._lease.must_answer()
+        age = await self._own.questions.echo()
+        if age is None:
+            raise PlacementUnavailable("A message to this node itself did not arrive.")
+
+    async def close(self) -> None:
+        """Leave: nothing of this node stays behind."""
+        if self._parts is None:
+            return
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._lease.end()
+        await self._channel.close()
+        self._parts = None
+        self._held.clear()
+        self._counts.clear()
+        self._watched.clear()
+        self._looking = None
+
+    # -- what the lease asks (lease.Registrar) ---------------------------------------------------------------
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the table of nodes says of this one besides its name."""
+        return self._own.questions.describe()
+
+    def enroll(self) -> Sequence["asyncio.Future[Any]"]:
+        """Send every connection under the present session."""
+        return [self._send_attach(held, list(held.topics)) for held in self._held.values()]
+
+    async def reopen(self) -> None:
+        """Subscribe to everything again."""
+        await self._channel.open()
+
+    def doubt(self) -> None:
+        """Ask for marks of all streams."""
+        for stream in self._channel.streams.values():
+            stream.doubt()
+        self._doubted.set()
+
+    async def greet(self, channel: str) -> None:
+        """Tell a node that this one has registered."""
+        await self._channel.send(channel, {"kind": "hello"})
+
+    # -- books ---------------------------------------------------------------------------------------------
+
+    def _take(self, held: _Held, topics: Iterable[str]) -> list[str]:
+        taken = [topic for topic in dict.fromkeys(topics) if topic in held.topics]
+        for topic in taken:
+            del held.topics[topic]
+            self._counts[topic] -= 1
+            if not self._counts[topic]:
+                del self._counts[topic]
+        return taken
+
+    def _forget_watch(self, topic: str) -> None:
+        if self._watched[topic] <= 1:
+            del self._watched[topic]
+        else:
+            self._watched[topic] -= 1
+
+    async def _leave_unneeded(self, topics: Iterable[str]) -> None:
+        for topic in topics:
+            if topic not in self._counts and topic not in self._watched:
+                await self._channel.leave(topic)
+
+    # -- commands ------------------------------------------------------------------------------------------
+
+    def _send_attach(self, held: _Held, topics: Sequence[str]) -> "asyncio.Future[Any]":
+        session, keys = self._lease.session, self._keys
+        tables = [key for topic in topics for key in (keys.topic(topic), keys.members(session, topic))]
+        arguments: list[str | int] = []
+        for topic in topics:
+            stream = self._channel.streams.get(topic)
+            token = stream.token if stream is not None and not stream.confirmed.is_set() else ""
+            arguments += [topic, self._counts[topic], token]
+        return self._lease.commands.run(
+            "attach",
+            [keys.order(session), keys.records(session), keys.held(session), keys.topics, *tables],
+            [
+                session,
+                held.member,
+                held.number,
+                held.packed(),
+                secrets.token_hex(6),
+                keys.channel_prefix,
+                *arguments,
+            ],
+        )
+
+    def _send_detach(self, held: _Held, topics: Sequence[str], *, gone: bool) -> "asyncio.Future[Any]":
+        session, keys = self._lease.session, self._keys
+        tables = [key for topic in topics for key in (keys.topic(topic), keys.members(session, topic))]
+        arguments = [word for topic in topics for word in (topic, self._counts[topic])]
+        return self._lease.commands.run(
+            "detach",
+            [keys.order(session), keys.records(session), keys.held(session), keys.topics, *tables],
+            [session, held.member, b"" if gone else held.packed(), *arguments],
+        )
+
+    async def _send_marks(self, topics: Sequence[str]) -> None:
+        arguments = [word for topic in topics for word in (topic, self._channel.streams[topic].token)]
+        keys = [self._keys.topic(topic) for topic in topics]
+        await self._lease.commands.run("mark", keys, [self._keys.channel_prefix, *arguments])
+
+    async def _look_up(self) -> None:
+        # Let the other requests of this turn join.
+        await asyncio.sleep(0)
+        if self._looking is None:
+            return
+        (wanted, answer), self._looking = self._looking, None
+        try:
+            counts = await self._run_in_era("count", list(wanted), [])
+        except BaseException as error:  # noqa: BLE001 - handed to those who wait
+            if not answer.done():
+                answer.set_exception(unavailable(error))
+                answer.exception()
+            return
+        if not answer.done():
+            answer.set_result(counts)
+
+    async def _run_in_era(self, script: str, topics: Sequence[str], arguments: Sequence[str | bytes]) -> dict[str, int]:
+        keys = [self._keys.settled, self._keys.leases, *map(self._keys.topic, topics)]
+        for _ in range(2):
+            era = self._lease.must_answer()
+            lease = self._lease
+            counts = await lease.commands.run(script, keys, [era, lease.session, round(self._ttl * 1000), *arguments])
+            if counts == b"unsettled":
+                break
+            if counts == b"late":
+                await lease.renew()
+                continue
+            return {topic: count for topic, count in zip(topics, counts, strict=True) if count}
+        self._lease.look()
+        raise PlacementUnavailable("Not every node has registered yet.")
+
+    async def _confirmed(self, topics: Iterable[str]) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                for topic in topics:
+                    stream = self._channel.streams.get(topic)
+                    if stream is not None:
+                        await stream.confirmed.wait()
+        except TimeoutError:
+            raise PlacementUnavailable("Redis does not pass messages on.") from None
+
+    async def _confirm(self) -> None:
+        while True:
+            await self._doubted.wait()
+            self._doubted.clear()
+            pause = CONFIRM_SECONDS
+            while self._channel.doubtful():
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, ANSWER_SECONDS / 4)
+                topics = list(self._channel.doubtful()) if self._lease.reachable else []
+                for start in range(0, len(topics), PIPELINE_COMMANDS):
+                    some = [
+                        topic for topic in topics[start : start + PIPELINE_COMMANDS] if topic in self._channel.streams
+                    ]
+                    with contextlib.suppress(PlacementUnavailable):
+                        await self._send_marks(some)
+
+    def _hear(self, note: dict[str, Any]) -> None:
+        match note["kind"]:
+            case "canary":
+                self._lease.hear()
+            case "hello":
+                self._lease.look()
+            case _:
+                self._own.questions.hear(note)
+
+    def _gap(self, topic: str, missed: int | None) -> None:
+        if self._counts[topic]:
+            self._own.local.gap(topic, missed, GAP_REASON)
+
+    # -- state ---------------------------------------------------------------------------------------------
+
+    @property
+    def _own(self) -> _Parts:
+        if self._parts is None:
+            raise PlacementUnavailable("The placement has not been started.")
+        return self._parts
+
+    @property
+    def _lease(self) -> Lease:
+        return self._own.lease
+
+    @property
+    def _channel(self) -> EventChannel:
+        return self._own.channel
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
