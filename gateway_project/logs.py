@@ -2,6 +2,7 @@
 
 import json
 import logging
+import logging.config
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -80,13 +81,39 @@ class Faults(logging.Filter):
         return getattr(record, "status_code", 500) == 500
 
 
+class Stderr:
+    """Where structlog's own lines go: to standard error, or nowhere when nobody reads it any more."""
+
+    def info(self, line: str) -> None:
+        """Write a line."""
+        try:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            # As the standard library's handlers: whoever closed the log must not stop the gateway.
+            return
+
+    debug = warning = error = critical = exception = info
+
+
+def configure(config: dict[str, Any]) -> None:
+    """Set up both ways to log, as Django's `LOGGING_CONFIG` does it with `LOGGING`."""
+    logging.config.dictConfig(config)
+    structlog.configure(**config["structlog"], logger_factory=lambda *_: Stderr(), cache_logger_on_first_use=True)
+
+
 def logging_config(settings: GatewaySettings) -> dict[str, Any]:
-    """Return a `logging.config.dictConfig` for the whole process; lines go to standard error."""
+    """Return the configuration of both ways to log; lines go to standard error.
+
+    Everything goes through the standard library, but for the line of a dropped publish: that one goes through structlog
+    alone, which makes the same line in half the time.
+    """
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        stamp,
     ]
     secrets = Secrets(settings.api_keys)
     if settings.log_format == "json":
@@ -119,5 +146,9 @@ def logging_config(settings: GatewaySettings) -> dict[str, Any]:
             "daphne": {"level": "WARNING"},
             "httpx": {"level": "WARNING"},
             "uvicorn": {"level": "WARNING", "handlers": [], "propagate": True},
+        },
+        "structlog": {
+            "processors": [structlog.processors.add_log_level, stamp, *final],
+            "wrapper_class": structlog.make_filtering_bound_logger(settings.log_level),
         },
     }

@@ -39,5 +39,5 @@ STATIC_URL = "/static/"
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
 FILE_UPLOAD_MAX_MEMORY_SIZE = GATEWAY.max_body_bytes + 1
 
-LOGGING_CONFIG = "logging.config.dictConfig"
+LOGGING_CONFIG = "gateway_project.logs.configure"
 LOGGING = logging_config(GATEWAY)

@@ -30,6 +30,8 @@ class Keys:
         """
         allowed = False
         for token in (_bearer(_octets(authorization)), _octets(x_api_key).strip(b" \t")):
+            if not token:
+                continue
             digest = _digest(token)
             for known in self._digests:
                 allowed |= hmac.compare_digest(digest, known)

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-import logging
 from collections.abc import AsyncIterator
 
 import pytest
 from pytest_django import Settings
+from structlog.testing import capture_logs
 
 from publishing.endpoint import PublishEndpoint
 from publishing.keys import Keys
@@ -65,15 +65,13 @@ async def test_an_event_with_a_subscriber_is_delivered_as_it_came(runtime: Runti
         assert (seen.type, seen.id, seen.data) == ("greeting", "42", "Ünïcode\n\x00 and lines")
 
 
-async def test_a_publish_to_nobody_is_answered_without_its_body(
-    runtime: Runtime, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_publish_to_nobody_is_answered_without_its_body(runtime: Runtime) -> None:
     await join(runtime, "other")
-    with caplog.at_level(logging.INFO):
+    with capture_logs() as lines:
         answer = await post(unread, content_length="1000")
     assert (answer.status, answer.headers[b"x-sse-dropped"], answer.body) == (204, b"no-subscribers", b"")
-    (line,) = [record.__dict__ for record in caplog.records if record.message == "publish dropped"]
-    assert (line["topics"], line["id"]) == (["news"], "42")
+    (line,) = lines
+    assert (line["event"], line["topics"], line["id"]) == ("publish dropped", ("news",), "42")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """The one way in for events: counted, logged, in order."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from publishing.service import drop, publish
 from tests.unit.topics.scripted import Client, settings
@@ -46,21 +46,21 @@ async def test_a_publish_is_counted_and_tells_whom_it_was_handed_to(runtime: Run
     assert (runtime.hub.published, runtime.hub.dropped) == (1, 0)
 
 
-async def test_a_publish_to_nobody_is_dropped_logged_and_shown_to_tails(
-    runtime: Runtime, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_publish_to_nobody_is_dropped_logged_and_shown_to_tails(runtime: Runtime) -> None:
     tail = Client(["b"], form=Format.SSE_TAIL)
     await runtime.attach_tail("b", tail.connection)
     tail.open()
     before = counted("gateway_dropped_total")
-    with caplog.at_level(logging.INFO):
+    with capture_logs() as lines:
         routed = await publish(runtime, Event(("a", "b"), "42", "the data"))
         await drop(runtime, ("b",), "43")
     assert routed.subscribers == 0
     assert counted("gateway_dropped_total") == before + 2
     assert (runtime.hub.published, runtime.hub.dropped) == (0, 2)
-    lines = [record.__dict__ for record in caplog.records if record.message == "publish dropped"]
-    assert [(line["topics"], line["id"]) for line in lines] == [(["a", "b"], "42"), (["b"], "43")]
+    assert [(line["event"], line["topics"], line["id"]) for line in lines] == [
+        ("publish dropped", ("a", "b"), "42"),
+        ("publish dropped", ("b",), "43"),
+    ]
     shown = bytes(tail.writer.received)
     assert shown.count(b"event: dropped\n") == 2
     assert b"the data" not in shown
