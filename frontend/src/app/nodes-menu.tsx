@@ -29,7 +29,11 @@ export function NodesMenu() {
           <span className="sr-only">{worst === "healthy" ? "all healthy" : "not all healthy"}</span>
         </Button>
       </PopoverTrigger>
-      <PopoverContent align="end" className="max-h-[70dvh] w-[min(26rem,calc(100vw-1rem))] overflow-y-auto">
+      <PopoverContent
+        align="end"
+        aria-label="Nodes"
+        className="max-h-[70dvh] w-[min(26rem,calc(100vw-1rem))] overflow-y-auto"
+      >
         <h2 className="mb-2 text-sm font-semibold">Nodes</h2>
         {error && (
           <p role="alert" className="mb-2 text-sm text-danger">

@@ -53,7 +53,7 @@ export function DataTable<Data extends RowData>({
       role="region"
       aria-label={label}
       tabIndex={0}
-      className="max-h-[calc(100dvh-15rem)] min-h-64 overflow-auto rounded-b-lg"
+      className="max-h-[calc(100dvh-16.5rem)] min-h-64 overflow-auto rounded-b-lg"
     >
       <Table aria-label={label} aria-rowcount={totalRows === undefined ? -1 : totalRows + 1}>
         <thead>
@@ -119,7 +119,7 @@ function HeadCell<Data extends RowData>({ table, header, className }: HeadCellPr
         className={cn("inline-flex items-center gap-1 rounded hover:text-foreground", sorted && "text-foreground")}
       >
         <table.FlexRender header={header} />
-        <Icon aria-hidden className={cn("size-3.5", !sorted && "opacity-40")} />
+        <Icon aria-hidden className={cn("size-3.5", !sorted && "hidden opacity-40 sm:block")} />
       </button>
     </TableHead>
   );

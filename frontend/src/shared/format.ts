@@ -11,12 +11,12 @@ export function shortCount(value: number): string {
   return Math.abs(value) < 10_000 ? whole.format(value) : compact.format(value);
 }
 
-/** A rate per second: two digits that mean something, "0" only for none at all. */
+/** A rate per second: about two digits that mean something, "0" only for none at all. */
 export function rate(value: number): string {
   if (value === 0) return "0";
-  if (value < 0.1) return "<0.1";
-  if (value < 10) return value.toFixed(1);
-  return shortCount(Math.round(value));
+  if (value < 0.05) return "<0.1";
+  if (value < 9.95) return value.toFixed(1);
+  return value < 999.5 ? whole.format(Math.round(value)) : compact.format(value);
 }
 
 /** "1 topic", "2,000 topics". */

@@ -20,6 +20,7 @@ export function Sparkline({ values, length, width = 72, height = 20, className }
   const line = points.join(" ");
   return (
     <svg aria-hidden className={className} width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
+      <line x1={0} x2={width} y1={height - 0.5} y2={height - 0.5} stroke="currentColor" opacity={0.25} />
       {points.length > 1 && (
         <>
           <polygon

@@ -11,7 +11,7 @@ export function TableHead({ className, ...props }: ComponentProps<"th">) {
     <th
       scope="col"
       className={cn(
-        "sticky top-0 z-10 h-9 border-b border-border bg-surface px-3 text-left text-xs font-medium whitespace-nowrap text-muted-foreground",
+        "sticky top-0 z-10 h-9 border-b border-border bg-surface px-2 text-left sm:px-3 text-xs font-medium whitespace-nowrap text-muted-foreground",
         className,
       )}
       {...props}
@@ -24,5 +24,5 @@ export function TableRow({ className, ...props }: ComponentProps<"tr">) {
 }
 
 export function TableCell({ className, ...props }: ComponentProps<"td">) {
-  return <td className={cn("h-10 border-b border-border/70 px-3 py-1 align-middle", className)} {...props} />;
+  return <td className={cn("h-10 border-b border-border/70 px-2 py-1 sm:px-3 align-middle", className)} {...props} />;
 }

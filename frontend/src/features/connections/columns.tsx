@@ -23,6 +23,10 @@ export const columnClasses: Readonly<Record<string, string>> = {
   actions: "text-right",
 };
 
+function short(id: string): string {
+  return id.length > 10 ? `${id.slice(0, 10)}…` : id;
+}
+
 function Age({ since }: { since: string }) {
   const now = useNow();
   return <span title={since}>{ago(since, now)}</span>;
@@ -57,12 +61,11 @@ export function makeColumns({ onShow, onClose }: Actions): Column<Connection>[] 
         <button
           type="button"
           title={connection.id}
-          aria-label={`Details of connection ${connection.id}`}
+          aria-label={`${short(connection.id)} details`}
           onClick={() => onShow(connection)}
           className="rounded font-mono text-[13px] hover:text-primary hover:underline"
         >
-          {connection.id.slice(0, 10)}
-          {connection.id.length > 10 && "…"}
+          {short(connection.id)}
         </button>
       ),
     },

@@ -4,5 +4,5 @@ import type { Transport } from "@/shared/api/types";
 export const TRANSPORTS: Readonly<Record<Transport, string>> = { sse: "SSE", websocket: "WebSocket" };
 
 export function isTransport(text: string | null): text is Transport {
-  return text !== null && text in TRANSPORTS;
+  return text !== null && Object.hasOwn(TRANSPORTS, text);
 }

@@ -117,7 +117,7 @@ export function TailView({ topic }: { topic: string }) {
           </NativeSelect>
         </span>
       </div>
-      <div className="flex h-[calc(100dvh-17.5rem)] min-h-80 flex-col overflow-hidden rounded-lg border border-border bg-surface lg:flex-row">
+      <div className="flex h-[calc(100dvh-18.5rem)] min-h-80 flex-col overflow-hidden rounded-lg border border-border bg-surface lg:flex-row">
         <div className="relative min-h-0 min-w-0 flex-1">
           {shown.length === 0 ? (
             <NoEntries

@@ -2,7 +2,7 @@ import { Radio, Users } from "lucide-react";
 
 import { Badge } from "@/components/ui/badge";
 import { Button } from "@/components/ui/button";
-import { ago, clock, count, rate } from "@/shared/format";
+import { ago, count, rate } from "@/shared/format";
 import { Link } from "@/shared/location";
 import { useNow } from "@/shared/now";
 import { Sparkline } from "@/shared/sparkline";
@@ -15,23 +15,24 @@ function LastEvent({ topic }: { topic: TopicRow }) {
   const now = useNow();
   if (!topic.last_event) return <span className="text-muted-foreground">none yet</span>;
   return (
-    <span className="flex flex-col leading-tight" title={`${topic.last_event.id} at ${topic.last_event.time}`}>
-      <span className="max-w-40 truncate font-mono text-[13px]">{topic.last_event.id}</span>
-      <span className="text-xs text-muted-foreground tabular-nums">
-        {ago(topic.last_event.time, now)} ago · {clock(topic.last_event.time)}
-      </span>
+    <span
+      className="flex items-baseline gap-2 whitespace-nowrap"
+      title={`${topic.last_event.id} at ${topic.last_event.time}`}
+    >
+      <span className="w-16 text-muted-foreground tabular-nums">{ago(topic.last_event.time, now)} ago</span>
+      <span className="max-w-32 truncate font-mono text-[13px]">{topic.last_event.id}</span>
     </span>
   );
 }
 
 export const columnClasses: Readonly<Record<string, string>> = {
-  name: "w-full max-w-0 min-w-36",
+  name: "w-full max-w-0 min-w-28",
   connections: "text-right tabular-nums",
   nodes: "hidden lg:table-cell",
   events: "hidden md:table-cell text-right tabular-nums",
   rate: "text-right tabular-nums",
   trend: "hidden sm:table-cell pl-0",
-  last_event: "hidden md:table-cell",
+  last_event: "hidden md:table-cell w-56",
   actions: "text-right",
 };
 
@@ -118,7 +119,7 @@ export const columns: Column<TopicRow>[] = [
     accessorFn: () => null,
     cell: ({ row: { original: topic } }) => (
       <span className="inline-flex gap-1">
-        <Button asChild variant="ghost" size="iconSmall">
+        <Button asChild variant="ghost" size="iconSmall" className="hidden sm:inline-flex">
           <Link
             to={{ view: "connections", topic: topic.name }}
             aria-label={`Connections of ${topic.name}`}

@@ -1,0 +1,139 @@
+"""Subscribers and publishers for the dashboard to show: real connections to a real gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import httpx
+import websockets
+
+from tests.gateway import RunningGateway
+
+SECONDS = 20.0
+BATCH = 1000
+"""Events of one batch, as the API takes them."""
+
+
+class SseSubscriber:
+    """One SSE connection over a plain socket, cheap enough for thousands."""
+
+    def __init__(
+        self, topics: tuple[str, ...], reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, slow: bool
+    ) -> None:
+        self.topics = topics
+        self.received = b""
+        self.closed = asyncio.Event()
+        """Set once the gateway has ended the connection."""
+        self._reader = reader
+        self._writer = writer
+        self._task = None if slow else asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        try:
+            while chunk := await self._reader.read(65536):
+                self.received = (self.received + chunk)[-65536:]
+        except ConnectionError:
+            pass
+        self.closed.set()
+
+    async def end(self) -> None:
+        """Leave."""
+        if self._task is not None:
+            self._task.cancel()
+        self._writer.transport.abort()
+
+
+async def _drain(socket: websockets.ClientConnection) -> None:
+    with contextlib.suppress(websockets.ConnectionClosed):
+        async for _ in socket:
+            pass
+
+
+class Traffic:
+    """What flows through one gateway. Everything opened ends with it.
+
+    Args:
+        gateway: The gateway, started.
+    """
+
+    def __init__(self, gateway: RunningGateway) -> None:
+        self.gateway = gateway
+        self.http = httpx.AsyncClient(
+            base_url=gateway.url,
+            headers={"authorization": f"Bearer {gateway.key}"},
+            timeout=SECONDS,
+            trust_env=False,
+        )
+        self.subscribers: list[SseSubscriber] = []
+        self._sockets: list[websockets.ClientConnection] = []
+        self._readers: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for subscriber in self.subscribers:
+            await subscriber.end()
+        for socket in self._sockets:
+            socket.transport.abort()
+        await asyncio.gather(*self._readers)
+        await self.http.aclose()
+
+    async def subscribe(self, *topics: str, user_agent: str = "test/1", slow: bool = False) -> SseSubscriber:
+        """Open an SSE connection; returns when the gateway has answered. A slow one reads nothing more."""
+        address = urlsplit(self.gateway.url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=4096)
+        path = f"/sse?topic={quote(','.join(topics), safe='')}"
+        head = f"GET {path} HTTP/1.1\r\nhost: {address.netloc}\r\nuser-agent: {user_agent}\r\n\r\n"
+        writer.write(head.encode("latin-1"))
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SECONDS)
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+        self.subscribers.append(SseSubscriber(topics, reader, writer, slow=slow))
+        return self.subscribers[-1]
+
+    async def leave(self, subscriber: SseSubscriber) -> None:
+        """End one subscriber, and wait until its connection is gone from the gateway."""
+        before = (await self.http.get("/api/v1/stats")).json()["connections"]
+        self.subscribers.remove(subscriber)
+        await subscriber.end()
+        async with asyncio.timeout(SECONDS):
+            while (await self.http.get("/api/v1/stats")).json()["connections"] >= before:
+                await asyncio.sleep(0.02)
+
+    async def subscribe_many(self, topic_lists: Iterable[Sequence[str]]) -> None:
+        """Open an SSE connection for each list of topics, some at a time."""
+        for_all = list(topic_lists)
+        for start in range(0, len(for_all), 50):
+            await asyncio.gather(*(self.subscribe(*topics) for topics in for_all[start : start + 50]))
+
+    async def connect(self, *topics: str, user_agent: str = "test/1") -> websockets.ClientConnection:
+        """Open a WebSocket connection."""
+        url = f"{self.gateway.url.replace('http', 'ws', 1)}/ws?topic={quote(','.join(topics), safe='')}"
+        socket = await websockets.connect(url, user_agent_header=user_agent, proxy=None)
+        self._sockets.append(socket)
+        await asyncio.wait_for(socket.recv(), SECONDS)
+        self._readers.append(asyncio.create_task(_drain(socket)))
+        return socket
+
+    async def publish(self, *topics: str, id: str, data: str = "", event: str | None = None) -> bool:
+        """Publish one event; returns whether it was delivered to anybody."""
+        body: dict[str, Any] = {"topics": list(topics), "id": id, "data": data}
+        if event is not None:
+            body["event"] = event
+        answer = await self.http.post("/api/v1/publish", json=body)
+        assert answer.status_code in {200, 204}, answer.text
+        return answer.status_code == 200
+
+    async def publish_many(self, topic: str, ids: Iterable[str], data: str = "{}") -> None:
+        """Publish events in batches."""
+        events = [{"topics": [topic], "id": id, "data": data} for id in ids]
+        for start in range(0, len(events), BATCH):
+            answer = await self.http.post("/api/v1/publish/batch", json={"events": events[start : start + BATCH]})
+            assert answer.status_code == 200, answer.text
