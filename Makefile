@@ -41,18 +41,17 @@ $(STAMP): $(LOCKS)
 setup: $(STAMP) ## Make .venv with the locked packages
 
 .PHONY: run
-run: $(STAMP) ## Start the gateway on http://127.0.0.1:PORT with an API key made for this run
-	@$(TRY_FRONTEND)
-	exec $(BIN)/python manage.py runserver $(PORT)
+run: $(STAMP) tryfrontend ## Start the gateway on http://127.0.0.1:PORT with an API key made for this run
+	@exec $(BIN)/python manage.py runserver $(PORT)
 
 # Without Node.js the gateway runs all the same, and /dashboard/ says how to build the page.
-define TRY_FRONTEND
-if ! { $(HAS_NODE); }; then
-	echo "The dashboard is not built: Node.js 20.19 or newer with npm is not on this machine." >&2
-elif ! $(MAKE) --no-print-directory frontend; then
-	echo "The dashboard is not built: make frontend failed, as told above." >&2
-fi
-endef
+.PHONY: tryfrontend
+tryfrontend:
+	@if ! { $(HAS_NODE); }; then
+		echo "The dashboard is not built: Node.js 20.19 or newer with npm is not on this machine." >&2
+	elif ! $(MAKE) --no-print-directory frontend; then
+		echo "The dashboard is not built: make frontend failed, as told above." >&2
+	fi
 
 $(NODE_MODULES): frontend/package.json frontend/package-lock.json frontend/.npmrc
 	@cd frontend
@@ -65,6 +64,7 @@ $(DASHBOARD): $(NODE_MODULES) $(DASHBOARD_SOURCES)
 
 .PHONY: frontend
 frontend: $(DASHBOARD) ## Build the dashboard (needs Node.js 20.19 or newer with npm)
+	@:
 
 .PHONY: frontendtest
 frontendtest: ## Check and test the dashboard's code; without Node.js says so and goes on
