@@ -27,6 +27,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
     )
 )
 """Nothing inline, nothing of other hosts, in nobody's frame (Content Security Policy Level 3)."""

@@ -95,7 +95,7 @@ function Figure({ label, hint, value, perSecond, course: values, alarming = fals
           <Sparkline
             values={values}
             length={LOOKS}
-            width={56}
+            width={40}
             height={20}
             className={cn("ml-auto hidden sm:block", alarming ? "text-danger" : "text-primary")}
           />

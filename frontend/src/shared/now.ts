@@ -3,13 +3,24 @@ import { useSyncExternalStore } from "react";
 import { Store } from "./store";
 
 const now = new Store(Date.now());
+/** Milliseconds by which the gateway's clock is ahead of this one. */
+let ahead = 0;
+
+/**
+ * Takes the time from an answer's `date` header: a browser whose clock is wrong must not show live nodes as silent.
+ * A header that says whole seconds tells nothing of a smaller difference.
+ */
+export function noteGatewayTime(date: string | null): void {
+  const difference = date === null ? Number.NaN : Date.parse(date) - Date.now();
+  if (Number.isFinite(difference)) ahead = Math.abs(difference) > 2000 ? difference : 0;
+}
 let timer: ReturnType<typeof setInterval> | undefined;
 let users = 0;
 
 function subscribe(listener: () => void): () => void {
   const unsubscribe = now.subscribe(listener);
   users += 1;
-  timer ??= setInterval(() => now.set(Date.now()), 1000);
+  timer ??= setInterval(() => now.set(Date.now() + ahead), 1000);
   return () => {
     unsubscribe();
     users -= 1;
@@ -19,7 +30,7 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
-/** The time, in milliseconds, to about a second; components that use it move on together. */
+/** The gateway's time, in milliseconds, to about a second; components that use it move on together. */
 export function useNow(): number {
   return useSyncExternalStore(subscribe, now.get);
 }

@@ -41,6 +41,7 @@ async def test_the_page_allows_nothing_inline_and_nothing_of_other_hosts(anonymo
     assert "built" in answer.text
     rules = policy(answer)
     assert rules["default-src"] == rules["frame-ancestors"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert rules.pop("require-trusted-types-for") == "'script'"
     assert set(rules.values()) == {"'none'", "'self'"}
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"

@@ -1,3 +1,4 @@
+import { noteGatewayTime } from "@/shared/now";
 import { currentKey, keyRefused } from "@/shared/session";
 
 import type { operations } from "./schema";
@@ -62,6 +63,7 @@ export async function send(
     if (init.signal?.aborted) throw error;
     throw new ApiError(0, "", "The gateway cannot be reached.");
   }
+  noteGatewayTime(response.headers.get("date"));
   if (response.ok) return response;
   if (response.status === 401) keyRefused(key);
   throw await problem(response);
