@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from topics import metrics
 from topics.conf import GatewaySettings
 from topics.connection import Connection
-from topics.exceptions import Draining, Refused, TooManyConnections, TooManyFromClient
+from topics.exceptions import Draining, PlacementUnavailable, Refused, TooManyConnections, TooManyFromClient
 from topics.hub import SLICE, Hub
 from topics.outbox import OutboxLimits
 from topics.placement.base import Node, Placement
@@ -30,6 +30,8 @@ RATE_SECONDS = 10
 """Length of the window that rates are taken over."""
 
 _POLL_SECONDS = 0.02
+
+_RETRY_SECONDS = 1.0
 
 
 class Runtime:
@@ -220,6 +222,7 @@ async def _every(seconds: float, action: Callable[[], None]) -> None:
 
 
 _starting: asyncio.Task[Runtime] | None = None
+_persisting: asyncio.Task[None] | None = None
 
 
 async def running() -> Runtime:
@@ -249,12 +252,34 @@ async def _start() -> Runtime:
     return runtime
 
 
+def start_soon() -> None:
+    """Start the runtime without waiting for a request, and again until it can be: other nodes count on knowing it."""
+    global _persisting  # noqa: PLW0603
+    _persisting = asyncio.get_running_loop().create_task(_persist())
+
+
+async def _persist() -> None:
+    while True:
+        try:
+            await running()
+        except PlacementUnavailable as error:
+            logger.warning("placement store unreachable", extra={"detail": str(error)})
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
 async def shut_down() -> None:
     """Drain and close the process's runtime, if it was ever started."""
     global _starting  # noqa: PLW0603
+    if _persisting is not None:
+        _persisting.cancel()
     if _starting is None:
         return
-    runtime = await running()
+    try:
+        runtime = await running()
+    except PlacementUnavailable:
+        return
     await runtime.drain()
     await runtime.close()
     _starting = None

@@ -45,7 +45,11 @@ class Command(BaseCommand):
         else:
             from gateway_project.servers.daphne_serve import run
         from gateway_project.servers.files import raise_file_limit
-        from topics.runtime import shut_down
+        from topics.runtime import shut_down, start_soon
+
+        def on_listening(host: str, port: int) -> None:
+            start_soon()
+            _log_listening(host, port)
 
         raise_file_limit()
         gateway = settings.GATEWAY
@@ -56,7 +60,7 @@ class Command(BaseCommand):
             header_timeout=gateway.header_timeout_seconds,
             heartbeat=gateway.heartbeat_seconds,
             drain=shut_down,
-            on_listening=_log_listening,
+            on_listening=on_listening,
         )
 
 

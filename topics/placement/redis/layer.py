@@ -41,6 +41,10 @@ class _Quiet(logging.Filter):
 logging.getLogger("channels_redis.pubsub").addFilter(_Quiet())
 
 
+NO_EPOCH = "-"
+"""Epoch of a topic that does not exist, in a mark."""
+
+
 @dataclass(slots=True)
 class Stream:
     """Where this node stands in the events of one topic.
@@ -56,6 +60,11 @@ class Stream:
     seq: int = 0
     token: str = field(default_factory=lambda: secrets.token_hex(4))
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def epoch_wanted(self) -> bool:
+        """Whether the next mark is needed: to hear that it is subscribed, or where the stream stands."""
+        return self.epoch is None or not self.confirmed.is_set()
 
     def doubt(self) -> None:
         """Ask for a new mark."""
@@ -139,7 +148,8 @@ class EventChannel:
             try:
                 await self._layer.group_add(topic, self.name)
             except (RedisError, OSError, RuntimeError) as error:
-                # RuntimeError: the channel is being opened anew, and this topic with it.
+                # RuntimeError: the channel is being opened anew.
+                self.streams.pop(topic, None)
                 raise unavailable(error) from error
         return stream
 
@@ -216,11 +226,13 @@ class EventChannel:
         if stream is None:
             return
         own = token == stream.token
-        if stream.epoch is None:
+        if epoch == NO_EPOCH:
+            # The topic does not exist, or not yet: the mark says no more than that this node is subscribed.
+            pass
+        elif stream.epoch is None:
             # Only its own mark begins a stream: other messages may be those of the topic's life before.
-            if not own:
-                return
-            stream.epoch, stream.seq = epoch, seq
+            if own:
+                stream.epoch, stream.seq = epoch, seq
         elif epoch != stream.epoch:
             if not own and token is not None:
                 return

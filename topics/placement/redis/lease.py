@@ -86,14 +86,15 @@ class Registrar(Protocol):
     def describe(self) -> dict[str, Any]:
         """Return `channel`, `draining` and `counters` as they are now."""
 
-    def enroll(self) -> Sequence["asyncio.Future[Any]"]:
-        """Send everything that this node holds under the present session."""
+    async def enroll(self, *, missed: bool) -> None:
+        """Register everything that this node holds under the present session, and hear from each of its topics.
+
+        Args:
+            missed: Other nodes may have answered without this one: its connections must be told.
+        """
 
     async def reopen(self) -> None:
         """Subscribe to everything again."""
-
-    def doubt(self) -> None:
-        """Ask for marks of all streams."""
 
     async def greet(self, channel: str) -> None:
         """Tell a node to look at the table."""
@@ -126,6 +127,7 @@ class Lease:
         self._redis_since = time.monotonic()
         self._broken = True
         self._reopen = True
+        self._lost = False
         self._known: set[str] = set()
         self._expected: dict[str, float] = {}
         self._settled_once = False
@@ -133,6 +135,7 @@ class Lease:
         self._left = ttl
         self._wake = asyncio.Event()
         self._renewing = asyncio.Lock()
+        self._tending = False
         self._task: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
@@ -142,13 +145,23 @@ class Lease:
             PlacementUnavailable: Redis cannot be reached.
         """
         await self.renew()
+        self.tend()
+
+    def tend(self) -> None:
+        """Keep the lease from now on."""
+        self._tending = True
         self._task = asyncio.create_task(self._tend())
 
-    async def end(self) -> None:
-        """Give the lease back, with everything that was registered; or let it run out when Redis is away."""
+    async def neglect(self) -> None:
+        """Renew no more: the lease runs out by itself."""
+        self._tending = False
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+
+    async def end(self) -> None:
+        """Give the lease back, with everything that was registered; or let it run out when Redis is away."""
+        await self.neglect()
         if self.reachable and self.session:
             keys = self._keys
             with contextlib.suppress(PlacementUnavailable, RedisError, OSError):
@@ -217,9 +230,9 @@ class Lease:
                 self._reopen = False
             previous, self.session = self.session, secrets.token_hex(8)
             self._broken = False
-            await asyncio.gather(*self._registrar.enroll())
+            missed, self._lost = self._lost, False
+            await self._registrar.enroll(missed=missed)
             if await self._renew(previous or "-"):
-                self._registrar.doubt()
                 return
         raise PlacementUnavailable("Redis changes while this node registers.")
 
@@ -255,6 +268,7 @@ class Lease:
         )
         if status != b"ok" or self._broken:
             self._broken = True
+            self._lost = self._lost or status != b"ok"
             self.era = None
             return False
         told = dict(zip(infos[::2], infos[1::2], strict=True))
@@ -324,7 +338,8 @@ class Lease:
         await self.client.srem(keys.graves, session)
 
     async def _tend(self) -> None:
-        while True:
+        # Not `while True`: redis-py polls its socket with a time-out of 0, which may take a cancellation for its own.
+        while self._tending:
             # A lease that runs out is looked at then, not at the next renewal.
             pause = min(self.ttl / 3, max(self._left, 0) + 0.05) if self.era else RETRY_SECONDS
             if self.era:

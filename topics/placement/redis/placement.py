@@ -36,6 +36,9 @@ from topics.placement.redis.questions import ANSWER_SECONDS, Questions
 CONFIRM_SECONDS = 0.03
 """After which a mark that has not come is sent again; twice as long each time."""
 
+CONFIRM_TOPIC_SECONDS = 0.001
+"""What each topic adds to the longest wait for all of a node's marks."""
+
 GAP_REASON = "interrupted"
 
 
@@ -261,19 +264,22 @@ class RedisPlacement:
         """Return what the table of nodes says of this one besides its name."""
         return self._own.questions.describe()
 
-    def enroll(self) -> Sequence["asyncio.Future[Any]"]:
-        """Send every connection under the present session."""
-        return [self._send_attach(held, list(held.topics)) for held in self._held.values()]
+    async def enroll(self, *, missed: bool) -> None:
+        """Register everything under the present session, and hear from each topic, before anybody counts on it."""
+        if missed:
+            self._channel.restart(self._counts)
+            for topic in list(self._counts):
+                self._gap(topic, None)
+        for stream in self._channel.streams.values():
+            stream.doubt()
+        self._doubted.set()
+        sent = [self._send_attach(held, list(held.topics)) for held in self._held.values()]
+        await asyncio.gather(*sent)
+        await self._confirmed(list(self._counts), within=ANSWER_SECONDS + len(self._counts) * CONFIRM_TOPIC_SECONDS)
 
     async def reopen(self) -> None:
         """Subscribe to everything again."""
         await self._channel.open()
-
-    def doubt(self) -> None:
-        """Ask for marks of all streams."""
-        for stream in self._channel.streams.values():
-            stream.doubt()
-        self._doubted.set()
 
     async def greet(self, channel: str) -> None:
         """Tell a node that this one has registered."""
@@ -309,7 +315,7 @@ class RedisPlacement:
         arguments: list[str | int] = []
         for topic in topics:
             stream = self._channel.streams.get(topic)
-            token = stream.token if stream is not None and not stream.confirmed.is_set() else ""
+            token = stream.token if stream is not None and stream.epoch_wanted else ""
             arguments += [topic, self._counts[topic], token]
         return self._lease.commands.run(
             "attach",
@@ -362,7 +368,8 @@ class RedisPlacement:
             era = self._lease.must_answer()
             lease = self._lease
             counts = await lease.commands.run(script, keys, [era, lease.session, round(self._ttl * 1000), *arguments])
-            if counts == b"unsettled":
+            if counts == b"unsettled" or lease.era != era:
+                # The second: another Redis answered than the one that was asked, and it may lack something.
                 break
             if counts == b"late":
                 await lease.renew()
@@ -371,9 +378,9 @@ class RedisPlacement:
         self._lease.look()
         raise PlacementUnavailable("Not every node has registered yet.")
 
-    async def _confirmed(self, topics: Iterable[str]) -> None:
+    async def _confirmed(self, topics: Iterable[str], within: float = ANSWER_SECONDS) -> None:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(within):
                 for topic in topics:
                     stream = self._channel.streams.get(topic)
                     if stream is not None:
