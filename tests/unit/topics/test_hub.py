@@ -306,3 +306,22 @@ async def test_an_administrator_closes_what_is_there_and_nothing_else(hub: Hub) 
     (closing,) = client.seen()
     assert (closing.type, closing.payload) == ("gateway.close", {"reason": "closed-by-administrator", "retry": 3000})
     assert client.writer.closed_with == [None]
+
+
+async def test_what_did_not_reach_the_node_is_told_to_all_of_the_topic(hub: Hub) -> None:
+    sse, socket, other = Client(["news"]), Client(["news"], transport="websocket"), Client(["weather"])
+    tail = Client(["news"], form=Format.SSE_TAIL)
+    for client in (sse, socket, other):
+        join(hub, client)
+    hub.add_tail("news", tail.open().connection)
+    hub.gap("news", 3, "interrupted")
+    hub.gap("news", None, "interrupted")
+    for client in (sse, socket, tail):
+        told = [seen.payload for seen in client.seen() if seen.type == "gateway.gap"]
+        assert [(gap["topic"], gap["missed"], gap["reason"]) for gap in told] == [
+            ("news", 3, "interrupted"),
+            ("news", None, "interrupted"),
+        ]
+    assert not [seen for seen in other.seen() if seen.type == "gateway.gap"]
+    # Two connections missed three each, and an unknown number counts as one.
+    assert hub.counters()["gaps"] == 8

@@ -1,8 +1,5 @@
 """Names of the keys and channels in Redis. All share one hash tag, and so one slot of a Redis Cluster."""
 
-EPOCH_FIELDS = 4
-"""Fields of a topic's table that are no node: epoch, seq, id and time. The Lua files count on it."""
-
 
 class Keys:
     """Every name, for one database.
@@ -37,6 +34,10 @@ class Keys:
     def records(self, session: str) -> str:
         """Return a session's connection records."""
         return f"{self.prefix}records:{session}"
+
+    def closed(self, session: str) -> str:
+        """Return the sign that a session takes no more connections, which stays for a while."""
+        return f"{self.prefix}closed:{session}"
 
     def held(self, session: str) -> str:
         """Return the names of the topics that a session holds."""

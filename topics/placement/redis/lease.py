@@ -36,6 +36,9 @@ RETRY_SECONDS = 0.2
 CANARY_SECONDS = 1.0
 """How long a message may take from Redis to its own sender before the subscription counts as dead."""
 
+CLOSED_SECONDS = 60
+"""How long a removed session is remembered, for commands that were held up on their way."""
+
 RELEASE_TOPICS = 200
 """Topics of a dead node that are removed in one step."""
 
@@ -327,6 +330,7 @@ class Lease:
 
     async def _release(self, session: str) -> None:
         keys = self._keys
+        await self.client.set(keys.closed(session), 1, ex=CLOSED_SECONDS)
         while True:
             names: Any = await self.client.srandmember(keys.held(session), RELEASE_TOPICS)
             if not names:

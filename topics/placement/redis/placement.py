@@ -319,7 +319,10 @@ class RedisPlacement:
             arguments += [topic, self._counts[topic], token]
         return self._lease.commands.run(
             "attach",
-            [keys.order(session), keys.records(session), keys.held(session), keys.topics, *tables],
+            [
+                *(keys.order(session), keys.records(session), keys.held(session), keys.topics, keys.closed(session)),
+                *tables,
+            ],
             [
                 session,
                 held.member,

@@ -1,13 +1,15 @@
 -- Add topics to a connection of this node, which may be new. Counts are the node's own totals, so that a repeat
 -- changes nothing.
--- KEYS: order, records, held, topics, then for each topic: its table, its members on this node
+-- Commands that waited in a frozen Redis may run after their session has been removed: they must leave nothing behind.
+-- KEYS: order, records, held, topics, closed, then for each topic: its table, its members on this node
 -- ARGV: session, member, number, record, epoch for a new topic, channel prefix,
 --       then for each topic: name, connections on this node, token of the mark to publish or ''
+if redis.call('EXISTS', KEYS[5]) == 1 then return 0 end
 local session, member, number, record = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 redis.call('ZADD', KEYS[1], number, member)
 redis.call('HSET', KEYS[2], member, record)
 local argument = 7
-for key = 5, #KEYS, 2 do
+for key = 6, #KEYS, 2 do
   local name, count, token = ARGV[argument], ARGV[argument + 1], ARGV[argument + 2]
   argument = argument + 3
   if redis.call('HSETNX', KEYS[key], 'epoch', ARGV[5]) == 1 then
