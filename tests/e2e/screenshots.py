@@ -12,7 +12,7 @@ import random
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from tests.e2e.test_dashboard import CHROMIUM, events_of
+from tests.e2e.dashboard import CHROMIUM, events_of
 from tests.e2e.traffic import Traffic
 from tests.gateway import ROOT, RunningGateway
 
