@@ -1,8 +1,10 @@
 """Django's ASGI handler, with what HTTP promises for every path: HEAD, OPTIONS, 405, lengths, and problems."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
 from typing import IO, Any, cast
 
+from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -32,6 +34,15 @@ class Handler(ASGIHandler):
         if refusal is None:
             return cast(ASGIRequest, request), None
         return None, respond(TOO_LARGE if refusal.status_code == 413 else BAD_REQUEST)
+
+    async def listen_for_disconnect(self, receive: Callable[[], Awaitable[Mapping[str, Any]]]) -> None:
+        """Return once the client has gone.
+
+        Django's own raises `RequestAborted`, in a task of its own that nobody asks for its result when the whole
+        request has been cancelled meanwhile: asyncio would log that as an error. Returning means the same to Django.
+        """
+        with contextlib.suppress(RequestAborted):
+            await super().listen_for_disconnect(receive)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         """Answer a request."""

@@ -92,7 +92,7 @@ class Connection:
         self.since = time.time()
         self.sent = 0
         """Events taken for it, less those dropped; some of them may still wait."""
-        self._encoding = (form, writer.framing)
+        self._encoding = Encoding.of(form, writer.framing)
         self._joinable = writer.framing in JOINABLE
         self._closing = False
         self._quiet_ticks = 0
@@ -133,7 +133,7 @@ class Connection:
         Args:
             first: The payload, without framing.
         """
-        self._outbox.open(frame(first, self._encoding[1]))
+        self._outbox.open(frame(first, self._encoding.framing))
 
     def deliver(self, batch: Batch) -> None:
         """Write a batch, or let it wait. This is what a delivery costs: keep it short."""
@@ -160,7 +160,7 @@ class Connection:
             payload: Without framing.
         """
         self._quiet_ticks = 0
-        self._outbox.put(frame(payload, self._encoding[1]))
+        self._outbox.put(frame(payload, self._encoding.framing))
 
     def tick(self, quiet_ticks: int) -> None:
         """Count a tick of the clock; after `quiet_ticks` without a write, write a keep-alive.
@@ -171,7 +171,7 @@ class Connection:
         self._quiet_ticks += 1
         if self._quiet_ticks >= quiet_ticks and self.transport == "sse" and self._outbox.clear:
             self._quiet_ticks = 0
-            self._outbox.write(frame(sse.KEEP_ALIVE, self._encoding[1]))
+            self._outbox.write(frame(sse.KEEP_ALIVE, self._encoding.framing))
 
     def close(self, reason: str, *, code: int, retry_ms: int) -> None:
         """Tell the client why, let it take what waits, and end.
@@ -221,7 +221,7 @@ class Connection:
         self._outbox.writer.abort()
 
     def _gap_frame(self, topic: str, missed: int) -> bytes:
-        return frame(gap_payload(self.transport, topic, missed, "slow-reader"), self._encoding[1])
+        return frame(gap_payload(self.transport, topic, missed, "slow-reader"), self._encoding.framing)
 
 
 def gap_payload(transport: Transport, topic: str, missed: int | None, reason: str) -> bytes:

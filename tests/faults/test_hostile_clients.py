@@ -66,10 +66,7 @@ async def test_slow_requests_are_cut_off_at_their_time(start: Start) -> None:
             assert TIMEOUT_SECONDS - 0.1 < seconds < TIMEOUT_SECONDS + MARGIN_SECONDS, seconds
             # What is still missing of the body must not be taken for a request.
             await connection.send(b"x" * 49 + gateway.request("GET", "/health"))
-            if answer.closes:
-                assert await connection.read_to_end(within=15) == b""
-            else:
-                assert (await connection.read_response()).status == 200
+            assert await connection.read_to_end(within=15) == b""
 
     event = [("x-sse-topic", topic), ("x-sse-id", "1")]
     json = [("content-type", "application/json"), ("content-length", "50")]

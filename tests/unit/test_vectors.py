@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from topics.connection import gap_payload
-from topics.encoding import EncodedEvent, Format
+from topics.encoding import EncodedEvent, Encoding, Format
 from topics.events import Event, check_event_type, check_id, parse_topics
 from topics.exceptions import InvalidInput
 from topics.wire import sse, websocket
@@ -40,7 +40,7 @@ def event(value: Case) -> Event:
 
 
 def encoded(value: Case, form: Format) -> str:
-    return EncodedEvent(event(value)).frame((form, Framing.IDENTITY)).decode()
+    return EncodedEvent(event(value)).frame(Encoding.of(form, Framing.IDENTITY)).decode()
 
 
 @pytest.mark.parametrize("case", cases("sse"))

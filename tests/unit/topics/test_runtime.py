@@ -204,7 +204,7 @@ async def test_events_of_a_topic_reach_it_from_the_moment_of_attach(start: Start
 
 async def test_drain_tells_everybody_to_come_back_at_different_times(start: Start) -> None:
     runtime = await start(RETRY_MS=1000, DRAIN_SECONDS=30)
-    clients = [await join(runtime) for _ in range(SLICE + 50)]
+    clients = [await join(runtime) for _ in range(8 * SLICE + 50)]
     tail = Client(["news"], form=Format.SSE_TAIL)
     await runtime.attach_tail("news", tail.connection)
     tail.open()
