@@ -2,17 +2,13 @@
 
 import gc
 
-THRESHOLDS = (5_000, 5, 5)
-"""Allocations before a young collection, and collections of one generation before the next.
-
-With the default of 700 it ran through all that Django has loaded again and again while connections came: a third of
-the cost of accepting one. Connections that ended are cycles (connection, outbox, writer) and wait for it: with 100,000
-the memory of 10,000 that came and went grew by a sixth.
-"""
-
 
 def spare_what_stays() -> None:
-    """Take all that has been loaded out of the collector's sight, and have it look more rarely."""
+    """Take all that has been loaded out of the collector's sight.
+
+    It ran through all of Django again and again while connections came: a third of the cost of accepting one. Its
+    thresholds stay as they are: connections that ended are cycles (connection, outbox, writer) and wait for it, and with
+    a hundred times the threshold the memory of 10,000 that came and went grew by a sixth.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*THRESHOLDS)
