@@ -60,15 +60,10 @@ class TailConsumer(StreamConsumer):
                 await respond(self.base_send, 200, [*SSE_HEADERS, *headers])
                 raise StopConsumer
             self._runtime = await running()
-            tail = Connection(
+            tail = self._runtime.connection(
                 response_writer(self.scope, self.base_send),
                 Format.SSE_TAIL,
-                topics=(self._topic,),
-                limits=self._runtime.limits,
-                client="",
-                user_agent="",
-                on_gap=self._runtime.hub.count_gap,
-                on_slow=self._runtime.slow_reader_closed,
+                (self._topic,),
             )
             await self._runtime.attach_tail(self._topic, tail)
         except (InvalidInput, Refused, PlacementUnavailable) as error:

@@ -12,6 +12,7 @@ from django.conf import settings as django_settings
 from topics import metrics
 from topics.conf import GatewaySettings
 from topics.connection import Connection
+from topics.encoding import Format
 from topics.exceptions import Draining, PlacementUnavailable, Refused, TooManyConnections, TooManyFromClient
 from topics.hub import SLICE, Hub
 from topics.outbox import OutboxLimits
@@ -20,6 +21,7 @@ from topics.placement.memory import MemoryPlacement
 from topics.placement.redis.placement import RedisPlacement
 from topics.version import VERSION
 from topics.wire import websocket
+from topics.writer import Writer
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +87,29 @@ class Runtime:
         except Refused as refusal:
             metrics.REFUSED.labels(refusal.slug).inc()
             raise
+
+    def connection(
+        self, writer: Writer, form: Format, topics: Iterable[str], *, client: str = "", user_agent: str = ""
+    ) -> Connection:
+        """Make a connection, or a tail, under this node's limits; `attach` or `attach_tail` is what takes it.
+
+        Args:
+            writer: The way out.
+            form: What its client sees of an event.
+            topics: What it asks for at first.
+            client: The client's address, empty when unknown.
+            user_agent: What it says it is.
+        """
+        return Connection(
+            writer,
+            form,
+            topics=topics,
+            limits=self.limits,
+            client=client,
+            user_agent=user_agent,
+            on_gap=self.hub.count_gap,
+            on_slow=self.slow_reader_closed,
+        )
 
     async def attach(self, connection: Connection) -> None:
         """Take a connection: on return every node sees it, and events for it wait until it is opened.

@@ -57,15 +57,12 @@ class SseConsumer(StreamConsumer):
             if method == "HEAD":
                 await respond(self.base_send, 200, [*SSE_HEADERS, *headers])
                 raise StopConsumer
-            connection = Connection(
+            connection = self._runtime.connection(
                 response_writer(self.scope, self.base_send),
                 Format.SSE_JSON if subscription.form == "json" else Format.SSE,
-                topics=subscription.topics,
-                limits=self._runtime.limits,
+                subscription.topics,
                 client=subscription.client,
                 user_agent=subscription.user_agent,
-                on_gap=self._runtime.hub.count_gap,
-                on_slow=self._runtime.slow_reader_closed,
             )
             await self._runtime.attach(connection)
         except (InvalidInput, Refused, PlacementUnavailable) as error:

@@ -49,15 +49,12 @@ class WebSocketConsumer(StreamConsumer):
                 await self._deny(Problem(403, "origin-not-allowed", "Pages of this origin may not subscribe here."))
             subscription = read_subscription(self.scope, settings, formats=("json", "raw"))
             self._runtime.check_room(subscription.client)
-            connection = Connection(
+            connection = self._runtime.connection(
                 self._writer(),
                 Format.WEBSOCKET_RAW if subscription.form == "raw" else Format.WEBSOCKET_JSON,
-                topics=subscription.topics,
-                limits=self._runtime.limits,
+                subscription.topics,
                 client=subscription.client,
                 user_agent=subscription.user_agent,
-                on_gap=self._runtime.hub.count_gap,
-                on_slow=self._runtime.slow_reader_closed,
             )
             await self._runtime.attach(connection)
         except (InvalidInput, Refused, PlacementUnavailable) as error:
