@@ -11,6 +11,7 @@ from topics.placement.base import ConnectionRecord, NodeStatus, Stats, TopicReco
 Item = TypeVar("Item")
 
 _TIME = "2026-01-02T03:04:05.678901Z"
+_UNKNOWN = "null when the node that holds it does not answer"
 
 
 class ListPage(BaseModel, Generic[Item]):
@@ -64,8 +65,16 @@ class Connection(BaseModel):
     client: str = Field(description="The client's address as far as it is known, else empty.")
     user_agent: str = Field(description="What the client says it is.")
     since: str = Field(description="When it opened, RFC 3339 in UTC.", examples=[_TIME])
-    sent: int = Field(description="Events written to it.")
-    pending: int = Field(description="Events not yet written.")
+    sent: int | None = Field(description=f"Events written to it; {_UNKNOWN}.")
+    pending: int | None = Field(description=f"Events not yet written; {_UNKNOWN}.")
+    pending_bytes: int | None = Field(
+        description=f"Bytes that wait for it in the gateway, what the server has buffered counted in; {_UNKNOWN}."
+    )
+    behind_since: str | None = Field(
+        description="Since when something has waited for it without a break, RFC 3339 in UTC; null while nothing waits. "
+        "A reader that is behind for seconds is slow.",
+        examples=[_TIME],
+    )
 
     @classmethod
     def of(cls, record: ConnectionRecord) -> "Connection":
@@ -80,6 +89,8 @@ class Connection(BaseModel):
             since=rfc3339(record.since),
             sent=record.sent,
             pending=record.pending,
+            pending_bytes=record.pending_bytes,
+            behind_since=None if record.behind_since is None else rfc3339(record.behind_since),
         )
 
 
@@ -88,6 +99,7 @@ class Node(BaseModel):
 
     name: str = Field(description="Its name, as in `gateway.open`.")
     host: str = Field(description="Where it says that it can be reached.")
+    port: int | None = Field(description="TCP port that it listens on; null when it does not know.", examples=[8080])
     since: str = Field(description="Its start, RFC 3339 in UTC.", examples=[_TIME])
     last_seen: str = Field(description="Its last sign of life, RFC 3339 in UTC.", examples=[_TIME])
     connections: int
@@ -101,6 +113,7 @@ class Node(BaseModel):
         return cls(
             name=status.node.name,
             host=status.node.host,
+            port=status.node.port,
             since=rfc3339(status.node.since),
             last_seen=rfc3339(status.last_seen),
             connections=status.connections,

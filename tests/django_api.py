@@ -15,7 +15,7 @@ from topics.conf import GatewaySettings
 from topics.connection import Connection
 from topics.encoding import Format
 from topics.placement.base import Transport
-from topics.runtime import Runtime, running, shut_down
+from topics.runtime import Runtime, listens_on, running, shut_down
 from topics.writer import Framing, SendWriter
 
 KEY = "test-key"
@@ -40,6 +40,7 @@ def gateway_settings() -> dict[str, Any]:
 async def runtime(settings: Settings, gateway_settings: dict[str, Any]) -> AsyncIterator[Runtime]:
     values = {"api_keys": (KEY,), "node_name": "node-1", "node_host": "host-1", "drain_seconds": 0}
     settings.GATEWAY = GatewaySettings.model_validate(values | gateway_settings)
+    listens_on(8080)
     started = await running()
     yield started
     for connection in list(started.hub.connections.values()):

@@ -42,11 +42,14 @@ class Runtime:
     Args:
         settings: The gateway's.
         placement: Where connections are reported; what the settings ask for when not given.
+        port: TCP port that this node listens on, as far as it is known.
     """
 
-    def __init__(self, settings: GatewaySettings, placement: Placement | None = None) -> None:
+    def __init__(
+        self, settings: GatewaySettings, placement: Placement | None = None, *, port: int | None = None
+    ) -> None:
         self.settings = settings
-        self.node = Node(settings.node_name, settings.node_host, time.time(), VERSION)
+        self.node = Node(settings.node_name, settings.node_host, time.time(), VERSION, port)
         self.placement: Placement = placement or _placement(settings)
         self.hub = Hub(self.node.name, settings.retry_ms)
         self.limits = OutboxLimits(settings.outbox_events, settings.outbox_bytes, settings.slow_reader)
@@ -248,6 +251,13 @@ async def _every(seconds: float, action: Callable[[], None]) -> None:
 
 _starting: asyncio.Task[Runtime] | None = None
 _persisting: asyncio.Task[None] | None = None
+_port: int | None = None
+
+
+def listens_on(port: int) -> None:
+    """Say which TCP port the process' node reports; to be called before the runtime is started."""
+    global _port  # noqa: PLW0603
+    _port = port
 
 
 async def running() -> Runtime:
@@ -271,7 +281,7 @@ async def running() -> Runtime:
 
 
 async def _start() -> Runtime:
-    runtime = Runtime(django_settings.GATEWAY)
+    runtime = Runtime(django_settings.GATEWAY, port=_port)
     await runtime.start()
     logger.info("gateway started", extra={"node": runtime.node.name})
     return runtime

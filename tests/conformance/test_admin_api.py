@@ -103,6 +103,8 @@ async def test_a_connection_is_listed_with_all_that_is_told_of_it(gateway: Gatew
             "since",
             "sent",
             "pending",
+            "pending_bytes",
+            "behind_since",
         }
         assert item["id"] == stream.opened["connection"]
         assert sorted(item["topics"]) == sorted([a, b])
@@ -111,6 +113,7 @@ async def test_a_connection_is_listed_with_all_that_is_told_of_it(gateway: Gatew
         assert item["user_agent"].startswith("conformance ")
         assert abs((datetime.now(UTC) - time_of(item["since"])).total_seconds()) < 60
         assert (item["sent"], item["pending"]) == (1, 0)
+        assert (item["pending_bytes"], item["behind_since"]) == (0, None)
         assert (await gateway.get(f"/connections/{item['id']}")).keys() == item.keys()
 
 
@@ -264,11 +267,22 @@ async def test_the_node_of_a_connection_is_listed(gateway: Gateway, topic: str) 
         page = await gateway.get("/nodes", limit=500)
         assert page["total"] >= 1
         [node] = [item for item in page["items"] if item["name"] == stream.opened["node"]]
-        assert {"name", "host", "since", "last_seen", "connections", "topics", "version", "draining"} <= node.keys()
+        assert {
+            "name",
+            "host",
+            "port",
+            "since",
+            "last_seen",
+            "connections",
+            "topics",
+            "version",
+            "draining",
+        } <= node.keys()
         assert time_of(node["since"]) <= time_of(node["last_seen"])
         assert node["connections"] >= 1
         assert node["topics"] >= 1
         assert re.match(r"\d+\.\d+", node["version"])
+        assert node["port"] is None or 0 < node["port"] < 65_536
         assert node["draining"] is False
 
 

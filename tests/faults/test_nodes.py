@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -78,6 +79,8 @@ async def test_every_node_shows_and_closes_the_connections_of_all(nodes: list[Su
         assert topics[0]["items"][0]["nodes"] == ["a", "b", "c"]
         names = [[item["name"] for item in (await node.http.get("/api/v1/nodes")).json()["items"]] for node in nodes]
         assert names == [["a", "b", "c"]] * 3
+        listed = (await nodes[0].http.get("/api/v1/nodes")).json()["items"]
+        assert [item["port"] for item in listed] == [urlsplit(node.url).port for node in nodes]
         assert await publish(nodes[1], topic, "1") == 200
         for stream in streams:
             assert (await stream.next_event()).id == "1"

@@ -26,12 +26,14 @@ class Node:
         host: Where it says that it can be reached.
         since: Start, in seconds since the epoch.
         version: The gateway's version.
+        port: TCP port that it listens on; None when the server was not started by one of the gateway's commands.
     """
 
     name: str
     host: str
     since: float
     version: str
+    port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ class ConnectionRecord:
         sent: Events written to it.
         pending: Events not yet written.
         pending_bytes: Bytes held in the server process for it.
+        behind_since: Since when something has waited for it without a break, in seconds since the epoch; None while
+            nothing waits.
+
+    The last four change with each event. `sent`, `pending` and `pending_bytes` are None when the node that holds the
+    connection does not answer: then nobody knows them.
     """
 
     id: str
@@ -68,9 +75,10 @@ class ConnectionRecord:
     client: str
     user_agent: str
     since: float
-    sent: int
-    pending: int
-    pending_bytes: int
+    sent: int | None
+    pending: int | None
+    pending_bytes: int | None
+    behind_since: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ const RATES = { published: 0, delivered: 0, dropped: 0, gaps: 0 };
 const TOTALS: Totals = { connections: 3, topics: 2, ...RATES, published: 1234, per_second: { ...RATES, dropped: 2.5 } };
 const NODE: GatewayNode = {
   name: "node-a",
-  host: "10.0.0.1:8080",
+  host: "10.0.0.1",
+  port: 8080,
   since: "2026-01-02T03:04:05Z",
   last_seen: new Date().toISOString(),
   connections: 3,

@@ -74,7 +74,8 @@ function NodeItem({ node, now }: { node: GatewayNode; now: number }) {
         {plural(node.connections, "connection")} · {plural(node.topics, "topic")} · up {ago(node.since, now)}
       </p>
       <p className="text-muted-foreground">
-        {node.host || "no address advertised"} · version {node.version} · seen {ago(node.last_seen, now)} ago
+        {node.host || "no address advertised"}
+        {node.port === null ? "" : `, port ${node.port}`} · version {node.version} · seen {ago(node.last_seen, now)} ago
       </p>
     </li>
   );

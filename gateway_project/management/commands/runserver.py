@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 
 from gateway_project.development import KEY_WAS_MADE, first_steps
 from gateway_project.servers.files import raise_file_limit
+from topics.runtime import listens_on
 
 
 class Command(runserver.Command):
@@ -22,6 +23,8 @@ class Command(runserver.Command):
             raise CommandError("\n".join(problem.message for problem in settings.GATEWAY_PROBLEMS))
         raise_file_limit()
         host = f"[{self.addr}]" if self._raw_ipv6 else self.addr
+        if int(self.port):
+            listens_on(int(self.port))
         made = KEY_WAS_MADE in os.environ
         self.stdout.write(first_steps(f"http://{host}:{self.port}", settings.GATEWAY.api_keys[0], made=made))
         super().inner_run(*args, **options)

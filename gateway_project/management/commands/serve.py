@@ -46,9 +46,10 @@ class Command(BaseCommand):
             from gateway_project.servers.daphne_serve import run
         from gateway_project.servers.files import raise_file_limit
         from gateway_project.servers.garbage import spare_what_stays
-        from topics.runtime import shut_down, start_soon
+        from topics.runtime import listens_on, shut_down, start_soon
 
         def on_listening(host: str, port: int) -> None:
+            listens_on(port)
             start_soon()
             spare_what_stays()
             _log_listening(host, port)

@@ -60,6 +60,8 @@ async def test_a_connection_is_shown(api: httpx.AsyncClient, attach: Attach) -> 
         "user_agent": "a test",
         "sent": 0,
         "pending": 0,
+        "pending_bytes": 0,
+        "behind_since": None,
     }
 
 
@@ -104,7 +106,14 @@ async def test_the_node_is_shown(api: httpx.AsyncClient, attach: Attach) -> None
     assert recent(node.pop("last_seen"))
     version = node.pop("version")
     assert version.count(".") == 2
-    assert node == {"name": "node-1", "host": "host-1", "connections": 1, "topics": 2, "draining": False}
+    assert node == {
+        "name": "node-1",
+        "host": "host-1",
+        "port": 8080,
+        "connections": 1,
+        "topics": 2,
+        "draining": False,
+    }
     assert (answer["next"], answer["total"]) == (None, 1)
 
 

@@ -69,7 +69,7 @@ class Peer:
 def peer_of(session: str, left_ms: float, info: bytes) -> Peer:
     """Read a row of the table of nodes."""
     said = json.loads(info)
-    node = Node(said["name"], said["host"], said["since"], said["version"])
+    node = Node(said["name"], said["host"], said["since"], said["version"], said["port"])
     return Peer(
         session=session,
         left=left_ms / 1000,
@@ -250,6 +250,7 @@ class Lease:
             "host": node.host,
             "since": node.since,
             "version": node.version,
+            "port": node.port,
             "instance": self._instance,
             "run": self._run,
             "ttl": self.ttl,

@@ -548,6 +548,12 @@ export interface components {
              */
             name: string;
             /**
+             * Port
+             * @description TCP port that it listens on; null when it does not know.
+             * @example 8080
+             */
+            port: number | null;
+            /**
              * Since
              * @description Its start, RFC 3339 in UTC.
              * @example 2026-01-02T03:04:05.678901Z
