@@ -77,15 +77,15 @@ frontendtest: ## Check and test the dashboard's code; without Node.js says so an
 # All steps run, whatever an earlier one found; pytest comes last so that its summary ends the output.
 # A gateway named in the environment is for `make conformance` alone.
 .PHONY: test
-test: $(STAMP) ## Run lint, types, the dashboard's tests, conformance and pytest; say what was not run
+test: $(STAMP) ## Run lint, types, the dashboard's tests, bench-guard, conformance and pytest; say what was not run
 	@failed=""
-	for step in lint types frontendtest conformance pytest; do
+	for step in lint types frontendtest bench-guard conformance pytest; do
 		echo "==> make $$step"
 		env -u GATEWAY_URL -u GATEWAY_API_KEY $(MAKE) --no-print-directory $$step || failed+=" $$step"
 	done
 	echo "Not run: tests marked slow, which take minutes (make soak). Skipped tests are listed above with their reasons."
 	if [[ -n $$failed ]]; then echo "FAILED:$$failed" >&2; exit 1; fi
-	echo "All steps passed: lint, types, frontendtest, conformance, pytest."
+	echo "All steps passed: lint, types, frontendtest, bench-guard, conformance, pytest."
 
 .PHONY: pytest
 pytest: $(STAMP) ## Run the unit, fault and end-to-end tests (ARGS="-k word" for some)
@@ -131,6 +131,10 @@ lock: $(STAMP) ## Lock requirements*.in again (UPGRADE=1 takes the newest versio
 clean: ## Remove .venv, caches and results
 	@rm -rf .venv frontend/node_modules dashboard/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results/*.xml
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: bench-guard
+bench-guard: $(STAMP) ## Compare system calls and instructions with benchmarks/baseline.json (ARGS=--update rewrites it)
+	@SSE_GATEWAY_DOTENV=/dev/null $(BIN)/python -m benchmarks.guard $(ARGS)
 
 # What the benchmarks need beside .venv is in benchmarks/README.md.
 .PHONY: bench
