@@ -71,8 +71,8 @@ class Connection(BaseModel):
         description=f"Bytes that wait for it in the gateway, what the server has buffered counted in; {_UNKNOWN}."
     )
     behind_since: str | None = Field(
-        description="Since when something has waited for it without a break, RFC 3339 in UTC; null while nothing waits. "
-        "A reader that is behind for seconds is slow.",
+        description="Since when something has waited for it without a break, RFC 3339 in UTC; null while nothing "
+        "waits. A reader that is behind for seconds is slow.",
         examples=[_TIME],
     )
 

@@ -120,6 +120,7 @@ class Connection:
             sent=self.sent - self._outbox.pending,
             pending=self._outbox.pending,
             pending_bytes=self._outbox.pending_bytes,
+            behind_since=self._outbox.behind_since,
         )
 
     @property
@@ -142,7 +143,7 @@ class Connection:
         if outbox.clear and (self._joinable or batch.size == 1):
             self.sent += batch.size
             if not outbox.writer.write(batch.joined(self._encoding)):
-                outbox.clear = False
+                outbox.blocked()
             return
         if self._closing:
             return

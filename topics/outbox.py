@@ -4,6 +4,7 @@ Bytes wait here, not in the server: the server only ever holds what was left of 
 the oldest event can still be dropped.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class Outbox:
     """
 
     __slots__ = (
+        "_behind_since",
         "_events",
         "_finish",
         "_gap_frame",
@@ -82,6 +84,7 @@ class Outbox:
         self._queued_bytes = 0
         self._events = 0
         self._gaps: dict[str, int] = {}
+        self._behind_since: float | None = None
         self._finish: Callable[[], None] | None = None
         writer.on_drain = self._drained
 
@@ -95,16 +98,28 @@ class Outbox:
         """Bytes that wait here and in the server's buffer."""
         return self._queued_bytes + self.writer.pending_bytes
 
+    @property
+    def behind_since(self) -> float | None:
+        """Since when something has waited without a break, in seconds since the epoch; None while nothing waits."""
+        return self._behind_since
+
+    def blocked(self) -> None:
+        """Note that a write did not go out whole: what follows waits for the writer."""
+        self.clear = False
+        if self._behind_since is None:
+            self._behind_since = time.time()
+
     def open(self, first: bytes) -> None:
         """Write the first frame, then what has come since the connection was attached."""
-        self.clear = self.writer.write(first)
-        if self.clear:
+        if self.writer.write(first):
             self._drained()
+        else:
+            self.blocked()
 
     def write(self, frame: bytes) -> None:
         """Write a frame straight to the writer; only when `clear`."""
         if not self.writer.write(frame):
-            self.clear = False
+            self.blocked()
 
     def put(self, frame: bytes, topics: tuple[str, ...] = ()) -> None:
         """Append one frame and apply the limits.
@@ -138,6 +153,7 @@ class Outbox:
         self._queued_bytes = 0
         self._events = 0
         self._gaps.clear()
+        self._behind_since = None
         self.writer.on_drain = None
 
     def _overflow(self) -> None:
@@ -176,6 +192,8 @@ class Outbox:
         self.clear = True
         while self._queue and self.clear:
             self.write(self._next())
+        if self.clear:
+            self._behind_since = None
         if self._finish is not None:
             # Nothing may follow the end.
             self.clear = False

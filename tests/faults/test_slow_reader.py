@@ -132,6 +132,8 @@ async def test_drop_oldest(start: Start, transport: str, size: int) -> None:
         measured = await publish_beside(gateway, topic, size, stuck=lambda: True)
         (listed,) = (await gateway.get("/connections", topic=topic))["items"]
         assert listed["pending"] > 0, listed
+        assert 0 < listed["pending_bytes"] <= MIB + 2 * EVENT_BYTES, listed
+        assert listed["behind_since"] >= listed["since"], listed
         assert (await gateway.metrics())["gateway_gaps_total"] > 0
         published = measured.stuck.published
         seen: list[int] = []

@@ -32,6 +32,8 @@ const CONNECTION: Connection = {
   since: "2026-01-02T03:04:05Z",
   sent: 7,
   pending: 80,
+  pending_bytes: 81_920,
+  behind_since: new Date(Date.now() - 65_000).toISOString(),
 };
 
 interface Content {
@@ -150,7 +152,8 @@ describe("signed in", () => {
     });
     open("?view=connections");
     render(<App />);
-    expect(await screen.findByText("80 slow")).toBeVisible();
+    expect(await screen.findByText(/^slow for 1m/)).toBeVisible();
+    expect(screen.getByText("81.9 kB")).toHaveAttribute("title", "80 events not yet written");
     await userEvent.click(screen.getByRole("button", { name: "Close connection connection-1" }));
     const question = await screen.findByRole("alertdialog");
     expect(requests.some((request) => request.startsWith("DELETE"))).toBe(false);

@@ -5,26 +5,36 @@ import { Button } from "@/components/ui/button";
 import { Popover, PopoverContent, PopoverTrigger } from "@/components/ui/popover";
 import type { GatewayNode } from "@/shared/api/types";
 import { cn } from "@/shared/cn";
-import { ago, plural } from "@/shared/format";
+import { ago, count, duration, plural } from "@/shared/format";
 import { Link } from "@/shared/location";
-import { health, useNodes, type Health } from "@/shared/nodes";
+import { health, useNodes, type GoneNode, type Health, type Nodes } from "@/shared/nodes";
 import { useNow } from "@/shared/now";
 
 const DOTS: Readonly<Record<Health, string>> = { healthy: "bg-primary", draining: "bg-warning", silent: "bg-danger" };
+const BADGES = { healthy: "accent", draining: "warning", silent: "danger" } as const;
+const NO_NODES: Nodes = { live: [], gone: [] };
 
 /** The nodes and how they are. */
 export function NodesMenu() {
   const { data, error } = useNodes();
   const now = useNow();
-  const nodes = data ?? [];
-  const states = nodes.map((node) => health(node, now));
-  const worst = error || states.includes("silent") ? "silent" : states.includes("draining") ? "draining" : "healthy";
+  const { live, gone } = data ?? NO_NODES;
+  const states = live.map((node) => health(node, now));
+  const worst =
+    error || states.includes("silent")
+      ? "silent"
+      : gone.length > 0 || states.includes("draining")
+        ? "draining"
+        : "healthy";
   return (
     <Popover>
       <PopoverTrigger asChild>
         <Button variant="ghost" size="small">
           <Server aria-hidden />
-          <span className="tabular-nums">{data ? plural(nodes.length, "node") : "Nodes"}</span>
+          <span className="tabular-nums">
+            {data ? plural(live.length, "node") : "Nodes"}
+            {gone.length > 0 && `, ${count(gone.length)} gone`}
+          </span>
           <span aria-hidden className={cn("size-2 rounded-full", DOTS[worst])} />
           <span className="sr-only">{worst === "healthy" ? "all healthy" : "not all healthy"}</span>
         </Button>
@@ -41,7 +51,10 @@ export function NodesMenu() {
           </p>
         )}
         <ul className="flex flex-col gap-2">
-          {nodes.map((node) => (
+          {gone.map((node) => (
+            <GoneItem key={node.name} node={node} />
+          ))}
+          {live.map((node) => (
             <NodeItem key={node.name} node={node} now={now} />
           ))}
         </ul>
@@ -52,6 +65,7 @@ export function NodesMenu() {
 
 function NodeItem({ node, now }: { node: GatewayNode; now: number }) {
   const state = health(node, now);
+  const address = [node.host, node.port].filter((part) => part !== null && part !== "").join(", port ");
   return (
     <li className="rounded-md border border-border p-2.5 text-sm">
       <div className="flex items-center gap-2">
@@ -63,19 +77,35 @@ function NodeItem({ node, now }: { node: GatewayNode; now: number }) {
         >
           {node.name}
         </Link>
-        <Badge
-          className="ml-auto"
-          variant={state === "healthy" ? "accent" : state === "draining" ? "warning" : "danger"}
-        >
+        <Badge className="ml-auto" variant={BADGES[state]}>
           {state}
         </Badge>
       </div>
       <p className="mt-1 text-muted-foreground">
         {plural(node.connections, "connection")} · {plural(node.topics, "topic")} · up {ago(node.since, now)}
       </p>
-      <p className="text-muted-foreground">
-        {node.host || "no address advertised"}
-        {node.port === null ? "" : `, port ${node.port}`} · version {node.version} · seen {ago(node.last_seen, now)} ago
+      <p className="break-words text-muted-foreground">
+        {address || "no address advertised"} · version {node.version} · seen {ago(node.last_seen, now)} ago
+      </p>
+    </li>
+  );
+}
+
+function GoneItem({ node }: { node: GoneNode }) {
+  const now = useNow();
+  return (
+    <li className="rounded-md border border-border p-2.5 text-sm">
+      <div className="flex items-center gap-2">
+        <span aria-hidden className={cn("size-2 shrink-0 rounded-full", DOTS.draining)} />
+        <span className="truncate font-medium" title={node.name}>
+          {node.name}
+        </span>
+        <Badge className="ml-auto" variant="warning">
+          gone
+        </Badge>
+      </div>
+      <p className="mt-1 text-muted-foreground">
+        Not listed any more for {duration(now - node.at)}: it was shut down, or was lost.
       </p>
     </li>
   );

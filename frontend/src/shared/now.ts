@@ -14,13 +14,19 @@ export function noteGatewayTime(date: string | null): void {
   const difference = date === null ? Number.NaN : Date.parse(date) - Date.now();
   if (Number.isFinite(difference)) ahead = Math.abs(difference) > 2000 ? difference : 0;
 }
+
+/** The gateway's time as far as it is known, in milliseconds since the epoch. */
+export function gatewayTime(): number {
+  return Date.now() + ahead;
+}
+
 let timer: ReturnType<typeof setInterval> | undefined;
 let users = 0;
 
 function subscribe(listener: () => void): () => void {
   const unsubscribe = now.subscribe(listener);
   users += 1;
-  timer ??= setInterval(() => now.set(Date.now() + ahead), 1000);
+  timer ??= setInterval(() => now.set(gatewayTime()), 1000);
   return () => {
     unsubscribe();
     users -= 1;

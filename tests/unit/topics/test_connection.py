@@ -2,6 +2,7 @@
 
 import asyncio
 import string
+import time
 from collections.abc import Callable
 
 import pytest
@@ -153,6 +154,8 @@ def test_the_lists_show_what_was_sent_and_what_waits() -> None:
     # 3 is with the server, 4 and 5 were dropped, 6 and 7 wait.
     assert (record.sent, record.pending, record.node) == (3, 2, "node-1")
     assert record.pending_bytes == client.connection.pending_bytes > 0
+    assert record.behind_since is not None
+    assert record.since <= record.behind_since <= time.time()
     assert (record.client, record.user_agent, record.transport) == ("192.0.2.1", "unit test", "sse")
     assert record.topics == ("a",)
 

@@ -114,6 +114,8 @@ def test_drop_oldest_tells_exactly_what_was_missed_where_it_was_missed(
         largest = max(largest, step.size + 300)
         hand_over(client, published[-1])
         record = client.connection.record("node-1")
+        assert record.pending is not None
+        assert record.pending_bytes is not None
         assert record.pending <= limits.events
         # One frame may be larger than all that may wait: it is what the server holds the rest of.
         assert record.pending_bytes <= limits.bytes + largest
@@ -121,7 +123,7 @@ def test_drop_oldest_tells_exactly_what_was_missed_where_it_was_missed(
         client.open()
     client.writer.drain()
     record = client.connection.record("node-1")
-    assert (record.pending, record.pending_bytes) == (0, 0)
+    assert (record.pending, record.pending_bytes, record.behind_since) == (0, 0, None)
     seen = account(client, published)
     assert seen + sum(client.gaps) == len(published)
     assert record.sent == seen
@@ -195,6 +197,35 @@ def test_disconnect_takes_as_many_events_as_the_limit_and_cuts_at_the_next() -> 
     client.connection.tell(b"{}")
     client.connection.close("shutdown", code=1012, retry_ms=1)
     assert (len(client.writer.writes), client.slow, client.writer.closed_with) == (writes, 1, [])
+
+
+def test_a_reader_is_behind_from_the_first_byte_that_waits_to_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 100.0
+    monkeypatch.setattr("topics.outbox.time.time", lambda: clock)
+    client = Client(["a"]).open()
+
+    def behind_since() -> float | None:
+        return client.connection.record("node-1").behind_since
+
+    hand_over(client, event(0))
+    assert behind_since() is None
+    client.writer.block()
+    hand_over(client, event(1))
+    assert behind_since() == 100.0
+    clock = 101.0
+    hand_over(client, event(2), event(3))
+    # It reads a little, and what follows waits at once: that is no break.
+    client.writer.drain(len(client.writer.writes[-1]) + 1)
+    assert client.connection.record("node-1").pending == 0
+    assert behind_since() == 100.0
+    client.writer.drain()
+    assert behind_since() is None
+    clock = 102.0
+    client.writer.block()
+    client.connection.tell(b": busy\n\n")
+    assert behind_since() == 102.0
+    client.connection.gone()
+    assert behind_since() is None
 
 
 def test_what_the_server_holds_counts_towards_the_bytes() -> None:

@@ -58,7 +58,17 @@ def unpack_record(data: bytes, node: str) -> ConnectionRecord:
     connection_id, topics, transport, client, user_agent, since = json.loads(data)
     kind: Transport = "websocket" if transport == "websocket" else "sse"
     return ConnectionRecord(
-        connection_id, tuple(topics), kind, node, client, user_agent, since, sent=0, pending=0, pending_bytes=0
+        connection_id,
+        tuple(topics),
+        kind,
+        node,
+        client,
+        user_agent,
+        since,
+        sent=None,
+        pending=None,
+        pending_bytes=None,
+        behind_since=None,
     )
 
 

@@ -3,7 +3,7 @@ import { TriangleAlert, X } from "lucide-react";
 import { Badge } from "@/components/ui/badge";
 import { Button } from "@/components/ui/button";
 import type { Connection } from "@/shared/api/types";
-import { ago, count } from "@/shared/format";
+import { ago, count, plural, size } from "@/shared/format";
 import { useNow } from "@/shared/now";
 import type { Column } from "@/shared/table-features";
 import { visibleLine } from "@/shared/visible";
@@ -19,7 +19,7 @@ export const columnClasses: Readonly<Record<string, string>> = {
   client: "hidden md:table-cell max-w-56",
   age: "hidden sm:table-cell text-right tabular-nums whitespace-nowrap",
   sent: "hidden md:table-cell text-right tabular-nums",
-  pending: "text-right tabular-nums",
+  pending: "text-right tabular-nums whitespace-nowrap",
   actions: "text-right",
 };
 
@@ -32,19 +32,37 @@ function Age({ since }: { since: string }) {
   return <span title={since}>{ago(since, now)}</span>;
 }
 
-function Pending({ pending }: { pending: number }) {
-  const how = pace(pending);
-  if (how === "idle") return <span className="text-muted-foreground">0</span>;
-  if (how === "behind") return <Badge variant="warning">{count(pending)}</Badge>;
-  return (
-    <Badge
-      variant="danger"
-      title="A slow reader: near the bound it is closed, or loses events, as GATEWAY_SLOW_READER says"
-    >
-      <TriangleAlert aria-hidden />
-      {count(pending)} slow
-    </Badge>
-  );
+/** What waits for a client: bytes, since events may be of any size, and for how long when it is slow. */
+function Pending({ connection }: { connection: Connection }) {
+  const now = useNow();
+  const { pending, pending_bytes: bytes, behind_since: since } = connection;
+  switch (pace(connection, now)) {
+    case "unknown":
+      return (
+        <span className="text-muted-foreground" title={`Not known: ${connection.node} does not answer`}>
+          ?
+        </span>
+      );
+    case "idle":
+      return <span className="text-muted-foreground">0</span>;
+    case "behind":
+      return <span title={`${plural(pending ?? 0, "event")} not yet written`}>{size(bytes ?? 0)}</span>;
+    case "slow":
+      return (
+        <span className="inline-flex flex-col items-end leading-tight">
+          <Badge
+            variant="danger"
+            title="A slow reader: past the bound it is closed, or loses events, as GATEWAY_SLOW_READER says"
+          >
+            <TriangleAlert aria-hidden />
+            slow for {ago(since ?? "", now)}
+          </Badge>
+          <span className="text-xs text-muted-foreground" title={`${plural(pending ?? 0, "event")} not yet written`}>
+            {size(bytes ?? 0)}
+          </span>
+        </span>
+      );
+  }
 }
 
 interface Actions {
@@ -116,11 +134,15 @@ export function makeColumns({ onShow, onClose }: Actions): Column<Connection>[] 
       header: "Age",
       cell: ({ row: { original: connection } }) => <Age since={connection.since} />,
     },
-    { id: "sent", header: "Sent", cell: ({ row: { original: connection } }) => count(connection.sent) },
+    {
+      id: "sent",
+      header: "Sent",
+      cell: ({ row: { original: connection } }) => (connection.sent === null ? "?" : count(connection.sent)),
+    },
     {
       id: "pending",
       header: "Pending",
-      cell: ({ row: { original: connection } }) => <Pending pending={connection.pending} />,
+      cell: ({ row: { original: connection } }) => <Pending connection={connection} />,
     },
     {
       id: "actions",

@@ -4,7 +4,7 @@ import { Button } from "@/components/ui/button";
 import { Dialog, DialogContent, DialogDescription, DialogTitle } from "@/components/ui/dialog";
 import type { Connection } from "@/shared/api/types";
 import { CopyButton } from "@/shared/copy-button";
-import { ago, count, plural } from "@/shared/format";
+import { ago, plural, size } from "@/shared/format";
 import { Link } from "@/shared/location";
 import { useNow } from "@/shared/now";
 import { visibleLine } from "@/shared/visible";
@@ -68,8 +68,21 @@ function Details({ connection }: { connection: Connection }) {
       <Item name="Open since">
         {connection.since} ({ago(connection.since, now)})
       </Item>
-      <Item name="Sent">{plural(connection.sent, "event")}</Item>
-      <Item name="Pending">{count(connection.pending)}</Item>
+      {connection.sent === null || connection.pending === null || connection.pending_bytes === null ? (
+        <Item name="Traffic">Not known: its node does not answer</Item>
+      ) : (
+        <>
+          <Item name="Sent">{plural(connection.sent, "event")}</Item>
+          <Item name="Pending">
+            {plural(connection.pending, "event")} not yet written, {size(connection.pending_bytes)}
+          </Item>
+        </>
+      )}
+      {connection.behind_since !== null && (
+        <Item name="Behind">
+          since {connection.behind_since} ({ago(connection.behind_since, now)})
+        </Item>
+      )}
     </dl>
   );
 }

@@ -166,7 +166,7 @@ export function ConnectionsPage() {
 
 function NodeFilter({ value, onChange }: { value: string | null; onChange: (node: string) => void }) {
   const { data } = useNodes();
-  const names = data?.map(({ name }) => name) ?? [];
+  const names = data?.live.map(({ name }) => name) ?? [];
   if (value !== null && !names.includes(value)) names.push(value);
   return (
     <NativeSelect

@@ -1,7 +1,7 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { onward, readTrail } from "./paging";
-import { pace, SLOW_FROM } from "./slow";
+import { pace, SLOW_AFTER_MS } from "./slow";
 import { isTransport } from "./transports";
 
 test("the trail goes on page by page", () => {
@@ -22,8 +22,26 @@ test("a trail survives the browser's history", () => {
   expect(readTrail(structuredClone({ cursors: [null, "two"] }))).toEqual({ cursors: [null, "two"] });
 });
 
-test("a reader is slow from a bound on", () => {
-  expect([0, 1, SLOW_FROM - 1, SLOW_FROM].map(pace)).toEqual(["idle", "behind", "behind", "slow"]);
+describe("a reader", () => {
+  const since = "2026-01-02T03:04:05.678901Z";
+  const after = (milliseconds: number) => Date.parse(since) + milliseconds;
+  const keepsUp = { pending: 0, pending_bytes: 0, behind_since: null };
+  const waits = { pending: 0, pending_bytes: 700, behind_since: since };
+
+  test("that nothing waits for keeps up", () => expect(pace(keepsUp, after(9e9))).toBe("idle"));
+
+  test("is behind for a moment, and slow from then on, even with one event half written", () => {
+    expect(pace(waits, after(SLOW_AFTER_MS - 1))).toBe("behind");
+    expect(pace(waits, after(SLOW_AFTER_MS))).toBe("slow");
+  });
+
+  test("is behind while events wait for its first byte", () => {
+    expect(pace({ ...keepsUp, pending: 1 }, 0)).toBe("behind");
+  });
+
+  test("of a node that does not answer is not called quick", () => {
+    expect(pace({ pending: null, pending_bytes: null, behind_since: null }, 0)).toBe("unknown");
+  });
 });
 
 test("only the transports of the contract are filters", () => {

@@ -356,6 +356,12 @@ export interface components {
          */
         Connection: {
             /**
+             * Behind Since
+             * @description Since when something has waited for it without a break, RFC 3339 in UTC; null while nothing waits. A reader that is behind for seconds is slow.
+             * @example 2026-01-02T03:04:05.678901Z
+             */
+            behind_since: string | null;
+            /**
              * Client
              * @description The client's address as far as it is known, else empty.
              */
@@ -369,14 +375,19 @@ export interface components {
             node: string;
             /**
              * Pending
-             * @description Events not yet written.
+             * @description Events not yet written; null when the node that holds it does not answer.
              */
-            pending: number;
+            pending: number | null;
+            /**
+             * Pending Bytes
+             * @description Bytes that wait for it in the gateway, what the server has buffered counted in; null when the node that holds it does not answer.
+             */
+            pending_bytes: number | null;
             /**
              * Sent
-             * @description Events written to it.
+             * @description Events written to it; null when the node that holds it does not answer.
              */
-            sent: number;
+            sent: number | null;
             /**
              * Since
              * @description When it opened, RFC 3339 in UTC.

@@ -275,6 +275,8 @@ class PlacementContract:
         assert (record.id, record.node, record.transport) == (client.connection.id, "node-1", "websocket")
         assert (record.client, record.user_agent) == ("192.0.2.1", "unit test")
         assert (record.sent, record.pending) == (2, 1)
+        assert record.pending_bytes
+        assert record.behind_since
         assert record.since == client.connection.since
         assert await place.placement.connection("nobody") is None
 
