@@ -7,7 +7,7 @@ from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
 from dashboard.api import router as admin
-from gateway_project import errors
+from gateway_project import errors, stream_events
 from gateway_project.openapi import DESCRIPTION, RAW_PATHS, TAGS
 from publishing.api import router as publishing
 from topics.problems import CONTENT_TYPE
@@ -32,6 +32,7 @@ class GatewayAPI(NinjaAPI):
                 for operation in operations.values():
                     _name_problems(operation["responses"])
             document["paths"].update(RAW_PATHS)
+            document["components"]["schemas"].update(stream_events.schemas())
             self._document = document
         return self._document
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gateway_project.stream_events import SUBSCRIBER_EVENTS, TAIL_EVENTS, Events, references
 from topics.events import MAX_RETRY_MS
 from topics.problems import CONTENT_TYPE
 
@@ -38,8 +39,9 @@ def _parameter(
     }
 
 
-def _stream(description: str) -> dict[str, Any]:
-    return {"description": description, "content": {"text/event-stream": {"schema": _TEXT}}}
+def _stream(description: str, events: Events) -> dict[str, Any]:
+    content = {"schema": _TEXT, "x-events": references(events)}
+    return {"description": description, "content": {"text/event-stream": content}}
 
 
 def _status(description: str) -> dict[str, Any]:
@@ -121,7 +123,13 @@ RAW_PATHS: dict[str, dict[str, Any]] = {
                     schema={"type": "string", "enum": ["json"]},
                 ),
             ],
-            "responses": {"200": _stream("The events."), **_REFUSALS},
+            "responses": {
+                "200": _stream(
+                    "The events, each with its publisher's type, and the gateway's, which begin with `gateway.`.",
+                    SUBSCRIBER_EVENTS,
+                ),
+                **_REFUSALS,
+            },
         }
     },
     "/ws": {
@@ -155,7 +163,11 @@ RAW_PATHS: dict[str, dict[str, Any]] = {
             "security": _KEY,
             "parameters": [_parameter("query", "topic", "The topic.", required=True)],
             "responses": {
-                "200": _stream("`published` with the event as JSON, `dropped` with topics and id."),
+                "200": _stream(
+                    "`gateway.open` first, then `published` for each event, `dropped` for each dropped publish, "
+                    "`gateway.gap` where events are missing, and `gateway.close` before the end.",
+                    TAIL_EVENTS,
+                ),
                 "400": _problem("No topic, or a malformed one."),
                 "401": _problem("The key is missing or wrong."),
                 "503": _problem("The node is shutting down, or the placement store cannot be reached."),

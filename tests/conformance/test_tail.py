@@ -49,6 +49,25 @@ async def test_a_dropped_publish_is_shown_with_topic_and_id(gateway: Gateway, to
         assert (dropped["topics"], dropped["id"], dropped["reason"]) == ([topic], "lost", "no-subscribers")
 
 
+async def test_what_a_tail_sends_is_what_its_description_says(gateway: Gateway, topic: str) -> None:
+    document = (await gateway.http.get("/api/v1/openapi.json")).json()
+    media_type = document["paths"]["/api/v1/tail"]["get"]["responses"]["200"]["content"]["text/event-stream"]
+    fields = {
+        kind: set(document["components"]["schemas"][place["$ref"].rpartition("/")[2]]["properties"])
+        for kind, place in media_type["x-events"].items()
+    }
+    async with gateway.tail(topic) as stream:
+        await gateway.publish(topic, id="lost")
+        async with gateway.sse(topic):
+            await gateway.delivered(topic)
+            told = [await stream.next_event() for _ in range(2)]
+        assert stream.opened.keys() == fields["gateway.open"]
+        assert [event.event for event in told] == ["dropped", "published"]
+        for event in told:
+            assert event.json().keys() == fields[event.event]
+    assert {"gateway.gap", "gateway.close"} <= fields.keys()
+
+
 async def test_a_tail_is_not_a_connection(gateway: Gateway, topic: str) -> None:
     async with gateway.tail(topic) as stream:
         assert not await gateway.exists(topic)

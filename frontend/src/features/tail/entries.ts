@@ -1,3 +1,4 @@
+import type { TailEvents } from "@/shared/api/types";
 import type { SseEvent } from "@/shared/sse";
 
 interface Stamped {
@@ -59,10 +60,13 @@ function texts(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
 }
 
-function parse(data: string): Record<string, unknown> | null {
+/** An event's fields by the names that the API's description gives them; what is in them has yet to be checked. */
+type Unchecked<Type extends keyof TailEvents> = Partial<Record<keyof TailEvents[Type], unknown>>;
+
+function parse(data: string): object | null {
   try {
     const value: unknown = JSON.parse(data);
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : null;
+    return typeof value === "object" ? value : null;
   } catch {
     return null;
   }
@@ -72,9 +76,9 @@ function parse(data: string): Record<string, unknown> | null {
 export function readMessage({ type, data }: SseEvent): TailMessage {
   const body = parse(data);
   if (!body) return { kind: "unknown" };
-  switch (type) {
+  switch (type as keyof TailEvents) {
     case "published": {
-      const { topics, id, event, time } = body;
+      const { topics, id, event, data: content, time }: Unchecked<"published"> = body;
       return {
         kind: "entry",
         entry: {
@@ -84,12 +88,12 @@ export function readMessage({ type, data }: SseEvent): TailMessage {
           id: text(id),
           event: text(event) || "message",
           topics: texts(topics),
-          data: text(body["data"]),
+          data: text(content),
         },
       };
     }
     case "dropped": {
-      const { topics, id, time, reason } = body;
+      const { topics, id, time, reason }: Unchecked<"dropped"> = body;
       return {
         kind: "entry",
         entry: {
@@ -103,14 +107,18 @@ export function readMessage({ type, data }: SseEvent): TailMessage {
       };
     }
     case "gateway.gap": {
-      const { missed, reason } = body;
+      const { missed, reason }: Unchecked<"gateway.gap"> = body;
       const events = typeof missed === "number" ? `${missed} events are` : "Events are";
       return { kind: "entry", entry: notice(`${events} missing here (${text(reason) || "no reason given"}).`) };
     }
-    case "gateway.open":
-      return { kind: "open", node: text(body["node"]) };
-    case "gateway.close":
-      return { kind: "close", reason: text(body["reason"]) };
+    case "gateway.open": {
+      const { node }: Unchecked<"gateway.open"> = body;
+      return { kind: "open", node: text(node) };
+    }
+    case "gateway.close": {
+      const { reason }: Unchecked<"gateway.close"> = body;
+      return { kind: "close", reason: text(reason) };
+    }
     default:
       return { kind: "unknown" };
   }

@@ -351,6 +351,22 @@ export interface components {
             }[];
         };
         /**
+         * Closing
+         * @description `gateway.close`: the gateway ends the stream.
+         */
+        Closing: {
+            /**
+             * Reason
+             * @enum {string}
+             */
+            reason: "shutdown" | "closed-by-administrator";
+            /**
+             * Retry
+             * @description When to come back, in milliseconds.
+             */
+            retry: number;
+        };
+        /**
          * Connection
          * @description One SSE response or one WebSocket.
          */
@@ -491,6 +507,27 @@ export interface components {
             };
         };
         /**
+         * DroppedPublish
+         * @description A publish that was dropped. Its body was not read, so there is no data.
+         */
+        DroppedPublish: {
+            /** Id */
+            id: string;
+            /**
+             * Reason
+             * @constant
+             */
+            reason: "no-subscribers";
+            /**
+             * Time
+             * @description When it was dropped, RFC 3339 in UTC.
+             * @example 2026-01-02T03:04:05.678901Z
+             */
+            time: string;
+            /** Topics */
+            topics: string[];
+        };
+        /**
          * DroppedResult
          * @description An event of a batch that was dropped: none of its topics exists.
          */
@@ -512,6 +549,64 @@ export interface components {
              * @constant
              */
             status: 204;
+        };
+        /**
+         * EventObject
+         * @description One event, as it was published.
+         */
+        EventObject: {
+            /** Data */
+            data: string;
+            /**
+             * Event
+             * @description The event type; `message` when the publisher gave none.
+             */
+            event: string;
+            /**
+             * Id
+             * @example 1
+             */
+            id: string;
+            /**
+             * Time
+             * @description When the gateway accepted it, RFC 3339 in UTC.
+             * @example 2026-01-02T03:04:05.678901Z
+             */
+            time: string;
+            /**
+             * Topics
+             * @description All topics that it was published to.
+             * @example [
+             *       "news"
+             *     ]
+             */
+            topics: string[];
+            /**
+             * Type
+             * @constant
+             */
+            type: "event";
+        };
+        /**
+         * Gap
+         * @description `gateway.gap`: events are missing at this place of the stream.
+         */
+        Gap: {
+            /**
+             * Missed
+             * @description How many; null when that is not known.
+             */
+            missed: number | null;
+            /**
+             * Reason
+             * @enum {string}
+             */
+            reason: "slow-reader" | "interrupted";
+            /**
+             * Topic
+             * @description Whose events.
+             */
+            topic: string;
         };
         /**
          * LastEvent
@@ -597,6 +692,24 @@ export interface components {
             total: number;
         };
         /**
+         * Opened
+         * @description `gateway.open`: the connection is there, and every node knows of it.
+         */
+        Opened: {
+            /**
+             * Connection
+             * @description The connection's id.
+             */
+            connection: string;
+            /**
+             * Node
+             * @description Name of the node that holds it.
+             */
+            node: string;
+            /** Topics */
+            topics: string[];
+        };
+        /**
          * ProblemDetails
          * @description Why a request, or one event of a batch, failed (RFC 9457).
          */
@@ -675,6 +788,19 @@ export interface components {
             gaps: number;
             /** Published */
             published: number;
+        };
+        /**
+         * TailOpened
+         * @description `gateway.open` of a tail, which is no connection.
+         */
+        TailOpened: {
+            /**
+             * Node
+             * @description Name of the node that answers.
+             */
+            node: string;
+            /** Topic */
+            topic: string;
         };
         /**
          * Topic
@@ -1150,7 +1276,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description `published` with the event as JSON, `dropped` with topics and id. */
+            /** @description `gateway.open` first, then `published` for each event, `dropped` for each dropped publish, `gateway.gap` where events are missing, and `gateway.close` before the end. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1438,7 +1564,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The events. */
+            /** @description The events, each with its publisher's type, and the gateway's, which begin with `gateway.`. */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -10,3 +10,12 @@ export type TopicPage = Schemas["TopicPage"];
 export type ConnectionPage = Schemas["ConnectionPage"];
 export type NodePage = Schemas["NodePage"];
 export type Transport = Connection["transport"];
+
+/** The data of the events that a tail streams, by event type. */
+export interface TailEvents {
+  "gateway.open": Schemas["TailOpened"];
+  "gateway.gap": Schemas["Gap"];
+  "gateway.close": Schemas["Closing"];
+  published: Schemas["EventObject"];
+  dropped: Schemas["DroppedPublish"];
+}
