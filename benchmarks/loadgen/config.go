@@ -60,6 +60,8 @@ type Config struct {
 	WarmUpRounds int `json:"warm_up_rounds"`
 	// Opening is the number of subscribers that connect at the same time; 0 means all.
 	Opening int `json:"opening"`
+	// SettleSeconds pass between the last subscriber's opening and the first publish.
+	SettleSeconds float64 `json:"settle_seconds"`
 	// First is the number of subscribers that are open before memory and accept cost are counted (mode idle).
 	First int `json:"first"`
 	// Pids are the server's processes.

@@ -87,6 +87,9 @@ func (r *run) deliver(report *Report) error {
 		return err
 	}
 	report.Opened, report.OpenSeconds = r.open, float64(now()-began)/1e9
+	if err := r.linger(int64(r.config.SettleSeconds * 1e9)); err != nil {
+		return err
+	}
 	if err := r.openPublishers(); err != nil {
 		return err
 	}
