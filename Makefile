@@ -118,6 +118,10 @@ docs: $(STAMP) ## Check that the documentation and the code say the same
 autobahn: $(STAMP) ## Judge /ws by the Autobahn fuzzing client (needs Python 2.7); writes test-results/autobahn.json
 	@$(BIN)/python -m tests.autobahn.run $(ARGS)
 
+.PHONY: chaos
+chaos: $(STAMP) ## Let links, nodes and Redis fail under three nodes (ARGS="--seed N --runs 200"); writes test-results/chaos.json
+	@$(BIN)/python -m tests.chaos.run $(ARGS)
+
 .PHONY: soak
 soak: $(STAMP) ## Run the slow tests
 	@$(BIN)/python -m pytest -m slow --timeout=1800 tests/faults $(ARGS)
