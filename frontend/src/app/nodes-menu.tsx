@@ -12,14 +12,13 @@ import { useNow } from "@/shared/now";
 
 const DOTS: Readonly<Record<Health, string>> = { healthy: "bg-primary", draining: "bg-warning", silent: "bg-danger" };
 const BADGES = { healthy: "accent", draining: "warning", silent: "danger" } as const;
-const NO_NODES: Nodes = { live: [], gone: [] };
+const NO_NODES: Nodes = { at: 0, live: [], gone: [] };
 
 /** The nodes and how they are. */
 export function NodesMenu() {
   const { data, error } = useNodes();
-  const now = useNow();
-  const { live, gone } = data ?? NO_NODES;
-  const states = live.map((node) => health(node, now));
+  const { at, live, gone } = data ?? NO_NODES;
+  const states = live.map((node) => health(node, at));
   const worst =
     error || states.includes("silent")
       ? "silent"
@@ -55,7 +54,7 @@ export function NodesMenu() {
             <GoneItem key={node.name} node={node} />
           ))}
           {live.map((node) => (
-            <NodeItem key={node.name} node={node} now={now} />
+            <NodeItem key={node.name} node={node} state={health(node, at)} />
           ))}
         </ul>
       </PopoverContent>
@@ -63,8 +62,8 @@ export function NodesMenu() {
   );
 }
 
-function NodeItem({ node, now }: { node: GatewayNode; now: number }) {
-  const state = health(node, now);
+function NodeItem({ node, state }: { node: GatewayNode; state: Health }) {
+  const now = useNow();
   const address = [node.host, node.port].filter((part) => part !== null && part !== "").join(", port ");
   return (
     <li className="rounded-md border border-border p-2.5 text-sm">

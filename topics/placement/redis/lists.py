@@ -113,6 +113,7 @@ class Lists:
     async def nodes(self) -> list[NodeStatus]:
         """Return the nodes that live, by name."""
         async with self._peers() as peers:
+            looked = time.time()
             said = await self._statuses(peers)
             async with self._client.pipeline(transaction=False) as pipeline:
                 for peer in peers:
@@ -123,7 +124,8 @@ class Lists:
         return [
             NodeStatus(
                 node=peer.node,
-                last_seen=now - max(0.0, peer.ttl - peer.left),
+                # An answer is a later sign of life than the last renewal.
+                last_seen=now if status["answered"] else looked - max(0.0, peer.ttl - peer.left),
                 connections=sizes[2 * index],
                 topics=sizes[2 * index + 1],
                 draining=bool(status["draining"]),
@@ -166,7 +168,7 @@ class Lists:
         said = await asyncio.gather(*[self._questions.status(peer.channel) for peer in peers])
         # A node that does not answer is shown as of its last renewal.
         return [
-            status or {"draining": peer.draining, "counters": peer.counters}
+            {"draining": peer.draining, "counters": peer.counters, **(status or {}), "answered": status is not None}
             for peer, status in zip(peers, said, strict=True)
         ]
 

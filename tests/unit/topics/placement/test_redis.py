@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -222,6 +223,23 @@ class TestSeveralNodes:
         assert record == await first.placement.connection(client.connection.id)
         assert await second.placement.close_connection(client.connection.id)
         assert client.seen()[-1].payload["reason"] == "closed-by-administrator"
+
+    async def test_what_a_node_that_does_not_answer_holds_is_unknown_and_not_zero(self, nodes: Nodes) -> None:
+        nodes.ttl = 5.0
+        first, second = await nodes.add("a"), await nodes.add("b")
+        client = await first.join("x")
+        shown = await second.placement.connection(client.connection.id)
+        assert shown is not None
+        assert (shown.sent, shown.pending, shown.pending_bytes, shown.behind_since) == (0, 0, 0, None)
+        await fall_silent(first)
+        await first.placement._channel.close()  # type: ignore[attr-defined]
+        begun = time.time()
+        record, (a, b) = await asyncio.gather(
+            second.placement.connection(client.connection.id), second.placement.nodes()
+        )
+        assert record == replace(shown, sent=None, pending=None, pending_bytes=None)
+        assert (a.node.name, b.node.name) == ("a", "b")
+        assert a.last_seen < begun < b.last_seen
 
     async def test_a_tail_sees_what_happens_on_another_node(self, nodes: Nodes) -> None:
         first, second = await nodes.add("a"), await nodes.add("b")
