@@ -10,7 +10,10 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web import http
 
+from gateway_project.servers.daphne_exchange import Exchange
+from gateway_project.servers.daphne_head import Head, read_head
 from gateway_project.servers.daphne_response import problem_response
+from gateway_project.servers.daphne_scope import addresses
 from gateway_project.servers.daphne_transport import linger, write
 from gateway_project.servers.limits import LINGER_TOTAL_SECONDS, MAX_HEADER_BYTES, MAX_PIPELINED_BYTES
 from topics.problems import Problem
@@ -24,6 +27,10 @@ class GatewayChannel(http.HTTPChannel):
     Attributes:
         header_timeout: Seconds from the first byte of a request to the end of its headers; a byte a second does not
             move the deadline.
+        loop: The event loop.
+        client_addr: The scope's `client`.
+        server_addr: The scope's `server`.
+        closing: Whether nothing more is parsed.
     """
 
     totalHeadersSize = MAX_HEADER_BYTES
@@ -32,8 +39,9 @@ class GatewayChannel(http.HTTPChannel):
 
     transport: Any
     timeOut: Any
+    _path: Any
     _networkProducer: Any
-    _closing = False
+    closing = False
     _upgraded = False
     _reading_paused = False
     _done_but_unread: Any = None
@@ -44,9 +52,10 @@ class GatewayChannel(http.HTTPChannel):
 
     def connectionMade(self) -> None:
         """Remember what does not change, or changes meanwhile."""
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._keep_alive_timeout = self.timeOut
         self._peer, self._host = self.transport.getPeer(), self.transport.getHost()
+        self.client_addr, self.server_addr = addresses(self._peer, self._host)
         super().connectionMade()
 
     def getPeer(self) -> Any:
@@ -61,18 +70,52 @@ class GatewayChannel(http.HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Parse, and start the clock when a header section is left incomplete."""
-        if self._closing:
+        if self.closing:
             return
+        if self.line_mode and self.persistent and not (self.requests or self._buffer or self._busyReceiving):
+            found = read_head(data)
+            if found is not None:
+                self._exchange(found[0], data[found[1] :])
+                return
         super().dataReceived(data)
         if self._in_headers():
             if self._header_deadline is None:
-                self._header_deadline = self._loop.call_later(self.header_timeout, self._header_timed_out)
+                self._header_deadline = self.loop.call_later(self.header_timeout, self._header_timed_out)
         elif self._header_deadline is not None:
             self._stop_header_deadline()
 
+    def _exchange(self, head: Head, rest: bytes) -> None:
+        """Begin an exchange, and go where Twisted's own parser is when it has seen a head.
+
+        Args:
+            head: Ordinary: its body has a known length.
+            rest: What came behind it.
+        """
+        exchange = Exchange(self, head)
+        self.requests.append(exchange)
+        self.stop_idle_timeout()
+        self.setRawMode()
+        length = head.length or 0
+        if len(rest) < length:
+            self.length = length
+            self._command, self._path, self._version = head.method, head.target, head.version
+            self._transferDecoder = http._IdentityTransferDecoder(
+                length, exchange.handleContentChunk, self._finishRequestBody
+            )
+            if rest:
+                self.rawDataReceived(rest)
+        else:
+            self._handlingRequest = True
+            if length:
+                exchange.handleContentChunk(rest[:length])
+                exchange.requestReceived()
+            if len(rest) > length:
+                self.rawDataReceived(rest[length:])
+        exchange.start(head, at_once=True)
+
     def lineReceived(self, line: bytes) -> None:
         """Take a line of the header section."""
-        if self._closing:
+        if self.closing:
             return
         if self._receivedHeaderSize + len(line) > MAX_HEADER_BYTES:
             self.lineLengthExceeded(line)
@@ -90,7 +133,7 @@ class GatewayChannel(http.HTTPChannel):
 
     def rawDataReceived(self, data: bytes) -> None:
         """Take a part of a body, or what comes behind a request that is being answered."""
-        if self._closing:
+        if self.closing:
             return
         if self._upgraded:
             # Frames that came in one packet with the handshake.
@@ -110,7 +153,7 @@ class GatewayChannel(http.HTTPChannel):
             self._respondToBadRequestAndDisconnect()
 
     def _in_headers(self) -> bool:
-        if not self.line_mode or self._closing:
+        if not self.line_mode or self.closing:
             return False
         return bool(self._buffer) or bool(self.requests and not self.requests[-1].dispatched)
 
@@ -135,7 +178,7 @@ class GatewayChannel(http.HTTPChannel):
 
     def resume_reading(self) -> None:
         """Read on."""
-        if self._reading_paused and not self._closing:
+        if self._reading_paused and not self.closing:
             self._reading_paused = False
             self._networkProducer.resumeProducing()
 
@@ -191,20 +234,20 @@ class GatewayChannel(http.HTTPChannel):
         if period is not None:
             self.resetTimeout()
             if self._idle_timer is None:
-                self._idle_timer = self._loop.call_at(self._idle_deadline, self._idle)
+                self._idle_timer = self.loop.call_at(self._idle_deadline, self._idle)
         return before
 
     def resetTimeout(self) -> None:
         """Count the idle time from now on."""
         if self.timeOut is not None:
-            self._idle_deadline = self._loop.time() + self.timeOut
+            self._idle_deadline = self.loop.time() + self.timeOut
 
     def _idle(self) -> None:
         self._idle_timer = None
         if self.timeOut is None:
             return
-        if self._loop.time() < self._idle_deadline:
-            self._idle_timer = self._loop.call_at(self._idle_deadline, self._idle)
+        if self.loop.time() < self._idle_deadline:
+            self._idle_timer = self.loop.call_at(self._idle_deadline, self._idle)
         else:
             self.timeoutConnection()
 
@@ -249,7 +292,7 @@ class GatewayChannel(http.HTTPChannel):
 
         An application that has the request already learns that the client is gone.
         """
-        if self._closing:
+        if self.closing:
             return
         request = self.requests[-1] if self.requests else None
         if request is not None and request.dispatched:
@@ -273,7 +316,7 @@ class GatewayChannel(http.HTTPChannel):
         Args:
             flush_seconds: Time for the peer to take it, None for the usual.
         """
-        if self._closing:
+        if self.closing:
             return
         self._stop()
         if flush_seconds is None:
@@ -293,7 +336,7 @@ class GatewayChannel(http.HTTPChannel):
         self._upgraded = True
 
     def _stop(self) -> None:
-        self._closing = True
+        self.closing = True
         self._stop_header_deadline()
         self._cancel_idle_timer()
         self._buffer = b""
@@ -301,7 +344,7 @@ class GatewayChannel(http.HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell the requests that their client is gone."""
-        self._closing = True
+        self.closing = True
         self._stop_header_deadline()
         self._cancel_idle_timer()
         if self._done_but_unread is not None:

@@ -123,7 +123,8 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
         self._served = self._deciding = True
         self.handshake_deferred: Deferred[Any] = Deferred()
         self._put({"type": "websocket.connect"}, 0)
-        daphne_application.start(self.server, self, scope, self._receive, self._send)
+        loop = asyncio.get_running_loop()
+        daphne_application.start(self.server, self, scope, self._receive, self._send, loop, at_once=False)
         self._log("connecting")
         return self.handshake_deferred
 
@@ -335,6 +336,12 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
         if self.state == _OPEN:
             text = (reason or "").encode()[:_MAX_REASON_BYTES].decode(errors="ignore")
             self.sendCloseFrame(code=code or CLOSE_NORMAL, reasonUtf8=text.encode() or None)
+
+    def sendData(self, *args: Any, **kwargs: Any) -> None:
+        """Write what is Autobahn's own: a ping, say."""
+        super().sendData(*args, **kwargs)
+        if self._writer is not None:
+            self._writer.others_wrote()
 
     def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:
         """Write the close frame, and no data after it (RFC 6455 §5.5.1)."""

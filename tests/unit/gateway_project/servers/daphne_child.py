@@ -221,7 +221,9 @@ def state() -> dict[str, Any]:
     return {
         "seen": SEEN,
         # The task and the connection of this request itself are not counted.
-        "connections": len(SERVER.connections) - 1,
+        "connections": sum(
+            details.get("application_instance") is not asyncio.current_task() for details in SERVER.connections.values()
+        ),
         "tasks": len(asyncio.all_tasks()) - 1,
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "memory": int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
