@@ -59,6 +59,7 @@ class RunningGateway:
         bind: the address to listen on.
         port: the port to listen on; 0 takes a free one.
         inside: a command that runs the gateway as itself, such as ``ip netns exec NAME``.
+        arguments: more of them for ``serve``.
         settings: gateway settings.
 
     Raises:
@@ -73,11 +74,12 @@ class RunningGateway:
         bind: str = "127.0.0.1",
         port: int = 0,
         inside: Sequence[str] = (),
+        arguments: Sequence[str] = (),
         **settings: object,
     ) -> None:
         self.server = server
         self.command = [*inside, sys.executable, str(ROOT / "manage.py"), "serve", "--server", server]
-        self.command += ["--bind", bind, "--port", str(port)]
+        self.command += ["--bind", bind, "--port", str(port), *arguments]
         self.key = secrets.token_urlsafe(24)
         self.url = ""
         self.lines: list[str] = []

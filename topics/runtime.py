@@ -60,6 +60,7 @@ class Runtime:
     async def start(self) -> None:
         """Report this node and start its clock."""
         await self.placement.start(self.node, self.hub)
+        metrics.NODE.labels(self.node.name, self.node.version).set(1)
         metrics.TOTALS.source = self.hub.counters
         metrics.TOPICS.set_function(lambda: self.hub.topic_count)
         metrics.OUTBOX_BYTES.set_function(lambda: sum(each.pending_bytes for each in self.hub.everything()))

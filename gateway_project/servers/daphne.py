@@ -10,6 +10,8 @@
 import asyncio
 import importlib.metadata
 import logging
+import os
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -86,7 +88,7 @@ def install(
     import daphne.server
 
     _installed = True
-    daphne.server.serverFromString = _with_backlog(daphne.server.serverFromString)
+    daphne.server.serverFromString = _with_family(_with_backlog(daphne.server.serverFromString))
     server_class: Any = daphne.server.Server
     server_class.kill_all_applications = _drain_and_stop
     if untried:
@@ -116,6 +118,22 @@ def _with_backlog(server_from_string: Callable[..., Any]) -> Callable[..., Any]:
         if kind in {"tcp", "tcp6", "ssl", "unix"} and "backlog=" not in description:
             description = f"{description}:backlog={LISTEN_BACKLOG}"
         return server_from_string(reactor, description)
+
+    return wrapped
+
+
+def _with_family(server_from_string: Callable[..., Any]) -> Callable[..., Any]:
+    """Take an inherited socket for what it is: Daphne takes each for IPv4, and reads wrong addresses from others."""
+
+    def wrapped(reactor: Any, description: str) -> Any:
+        kind, _, number = description.partition(":fileno=")
+        if kind != "fd" or not number.isdecimal():
+            return server_from_string(reactor, description)
+        from twisted.internet.endpoints import AdoptedStreamServerEndpoint
+
+        with socket.socket(fileno=os.dup(int(number))) as inherited:
+            family = inherited.family
+        return AdoptedStreamServerEndpoint(reactor, int(number), family)
 
     return wrapped
 

@@ -1,6 +1,7 @@
 """`serve --server daphne`: Daphne, extended, until a signal ends it."""
 
 import importlib
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -47,6 +48,7 @@ def run(
     heartbeat: float,
     drain: Callable[[], Awaitable[None]],
     on_listening: Callable[[str, int], None],
+    listener: socket.socket | None = None,
 ) -> None:
     """Serve an ASGI application until SIGTERM or SIGINT; returns when all is closed.
 
@@ -58,15 +60,21 @@ def run(
         heartbeat: Seconds between two pings of a WebSocket, and that its answer may take.
         drain: Awaited at the first signal, while connections are still accepted.
         on_listening: Called with the host and port that are really listened on.
+        listener: A listening socket to take in place of `host` and `port`.
 
     Raises:
         SystemExit: The address cannot be listened on, or the application not imported.
     """
     install(header_timeout=header_timeout, heartbeat=heartbeat, drain=drain)
+    if listener is None:
+        endpoints = build_endpoint_description_strings(host=host, port=port)
+    else:
+        # Twisted makes a socket of its own of it.
+        endpoints = build_endpoint_description_strings(file_descriptor=listener.detach())
     module, _, name = application.partition(":")
     server = GatewayServer(
         application=getattr(importlib.import_module(module), name),
-        endpoints=build_endpoint_description_strings(host=host, port=port),
+        endpoints=endpoints,
         on_listening=on_listening,
         ping_interval=heartbeat,
         ping_timeout=heartbeat,

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from gateway_project.servers import limits
+from gateway_project.servers.listener import listen
 from topics.wire.websocket import MAX_MESSAGE_BYTES
 
 logger = logging.getLogger(__name__)
@@ -130,6 +130,7 @@ def run(
     heartbeat: float,
     drain: Callable[[], Awaitable[None]],
     on_listening: Callable[[str, int], None],
+    listener: socket.socket | None = None,
 ) -> None:
     """Serve an ASGI application until SIGTERM or SIGINT; returns when all is closed.
 
@@ -143,6 +144,7 @@ def run(
         drain: Awaited at the first signal, while connections are still accepted. A second signal ends the process at
             once.
         on_listening: Called with the host and port that are really listened on.
+        listener: A listening socket to take in place of `host` and `port`.
 
     Raises:
         SystemExit: The address cannot be listened on, or the application not imported.
@@ -179,19 +181,9 @@ def run(
         options |= {"http": "httptools", "ws": "websockets-sansio"}
     config = uvicorn.Config(application, **options)
     config.load()
-    listener = _listen(host, port)
+    listener = listener or listen(host, port)
     address = listener.getsockname()
     GatewayServer(config, drain=drain, on_listening=lambda: on_listening(address[0], address[1])).run([listener])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        return socket.create_server((host, port), family=family, backlog=limits.LISTEN_BACKLOG)
-    except OSError as error:
-        # create_server adds the address to strerror; gaierror has numbers of its own.
-        why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
-        sys.exit(f"Cannot listen on {host}:{port}: {why}")
 
 
 def version_is_tested(version: str) -> bool:

@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+import os
+import sys
 from typing import Any
 
 from django.conf import settings
@@ -9,12 +11,21 @@ from django.core.management.base import BaseCommand, CommandError
 
 logger = logging.getLogger("gateway_project.serve")
 
+MAX_WORKERS = 256
+
 
 def _port(value: str) -> int:
     port = int(value)
     if not 0 <= port <= 65_535:
         raise argparse.ArgumentTypeError("a port is 0 to 65535")
     return port
+
+
+def _workers(value: str) -> int:
+    count = int(value)
+    if not 1 <= count <= MAX_WORKERS:
+        raise argparse.ArgumentTypeError(f"workers are 1 to {MAX_WORKERS}")
+    return count
 
 
 class Command(BaseCommand):
@@ -35,17 +46,68 @@ class Command(BaseCommand):
             default="daphne",
             help="Which ASGI server runs the gateway (default: %(default)s).",
         )
+        parser.add_argument(
+            "--workers",
+            type=_workers,
+            default=1,
+            metavar="N",
+            help="Processes on the port, each a node; more than one needs GATEWAY_REDIS_URL (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--fd",
+            type=int,
+            metavar="N",
+            help="File descriptor of an inherited socket to listen on, in place of --bind and --port.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run."""
         if settings.GATEWAY_PROBLEMS:
             raise CommandError("\n".join(problem.message for problem in settings.GATEWAY_PROBLEMS))
+        if options["workers"] > 1:
+            self._supervise(options)
+        else:
+            self._serve(options)
+
+    def _supervise(self, options: dict[str, Any]) -> None:
+        from gateway_project.servers.files import raise_file_limit
+        from gateway_project.servers.workers import Workers
+
+        gateway = settings.GATEWAY
+        count = options["workers"]
+        if gateway.redis_url is None:
+            raise CommandError(
+                f"--workers {count} needs GATEWAY_REDIS_URL: without Redis each process would be a gateway of its own, "
+                "and a publish to one would miss the subscribers of the others."
+            )
+        if options["fd"] is not None:
+            raise CommandError("--workers and --fd exclude each other: each worker listens on a socket of its own.")
+
+        def environment(number: int) -> dict[str, str]:
+            # The default name has the process id in it.
+            given = "node_name" in gateway.model_fields_set
+            return {"GATEWAY_NODE_NAME": f"{gateway.node_name}-{number}"} if given else {}
+
+        raise_file_limit()
+        workers = Workers(
+            [sys.executable, *sys.orig_argv[1:], "--workers=1"],
+            count=count,
+            host=options["bind"],
+            port=options["port"],
+            environment=environment,
+            drain_seconds=gateway.drain_seconds,
+        )
+        sys.exit(workers.run())
+
+    def _serve(self, options: dict[str, Any]) -> None:
         if options["server"] == "uvicorn":
             from gateway_project.servers.uvicorn import run
         else:
             from gateway_project.servers.daphne_serve import run
         from gateway_project.servers.files import raise_file_limit
         from gateway_project.servers.garbage import spare_what_stays
+        from gateway_project.servers.listener import inherited
+        from gateway_project.servers.workers import end_with_supervisor
         from topics.runtime import listens_on, shut_down, start_soon
 
         def on_listening(host: str, port: int) -> None:
@@ -54,6 +116,7 @@ class Command(BaseCommand):
             spare_what_stays()
             _log_listening(host, port)
 
+        end_with_supervisor(os.environ)
         raise_file_limit()
         gateway = settings.GATEWAY
         run(
@@ -64,6 +127,7 @@ class Command(BaseCommand):
             heartbeat=gateway.heartbeat_seconds,
             drain=shut_down,
             on_listening=on_listening,
+            listener=None if options["fd"] is None else inherited(options["fd"]),
         )
 
 

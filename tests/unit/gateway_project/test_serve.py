@@ -31,3 +31,18 @@ def test_a_port_that_is_none_is_refused(port: str) -> None:
 def test_a_server_that_is_not_known_is_refused() -> None:
     with pytest.raises(CommandError, match="invalid choice: 'gunicorn'"):
         call_command("serve", "--server=gunicorn")
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "257", "two", ""])
+def test_a_number_of_workers_that_is_none_is_refused(workers: str) -> None:
+    with pytest.raises(CommandError, match="--workers"):
+        call_command("serve", f"--workers={workers}")
+
+
+def test_workers_that_would_know_nothing_of_each_other_are_refused(settings: Settings) -> None:
+    settings.GATEWAY, settings.GATEWAY_PROBLEMS = load({"GATEWAY_API_KEYS": "key"})
+    with pytest.raises(CommandError, match="--workers 2 needs GATEWAY_REDIS_URL: without Redis"):
+        call_command("serve", workers=2, port=0)
+    settings.GATEWAY, _ = load({"GATEWAY_API_KEYS": "key", "GATEWAY_REDIS_URL": "redis://127.0.0.1"})
+    with pytest.raises(CommandError, match="--workers and --fd exclude each other"):
+        call_command("serve", workers=2, fd=0)
