@@ -17,7 +17,9 @@ GCCollector(registry=REGISTRY)
 
 _LATENCIES = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
-NODE = Gauge("gateway_node_info", "Always 1; the labels say which node answers.", ["node", "version"], registry=REGISTRY)
+NODE = Gauge(
+    "gateway_node_info", "Always 1; the labels say which node answers.", ["node", "version"], registry=REGISTRY
+)
 CONNECTIONS = Gauge("gateway_connections", "Connections that this node holds.", ["transport"], registry=REGISTRY)
 TOPICS = Gauge("gateway_topics", "Topics with a connection on this node.", registry=REGISTRY)
 TAILS = Gauge("gateway_tails", "Administrators' tails that this node serves.", registry=REGISTRY)

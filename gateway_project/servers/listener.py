@@ -40,5 +40,6 @@ def inherited(descriptor: int) -> socket.socket:
     if found.family not in (socket.AF_INET, socket.AF_INET6) or not found.getsockopt(
         socket.SOL_SOCKET, socket.SO_ACCEPTCONN
     ):
+        found.close()
         sys.exit(f"--fd {descriptor} is not a listening TCP socket.")
     return found
