@@ -30,12 +30,13 @@ def measure(peer: Peer, row: Row, seconds: float | None) -> Report:
     """
     try:
         with peer.start() as endpoint:
-            return _drive(endpoint, row, seconds)
+            return drive(endpoint, row, seconds)
     except ServerFailed as failure:
         return {"error": str(failure)}
 
 
-def _drive(endpoint: Endpoint, row: Row, seconds: float | None) -> Report:
+def drive(endpoint: Endpoint, row: Row, seconds: float | None) -> Report:
+    """Drive a server that runs; arguments and report are as of `measure`."""
     settings: dict[str, Any] = {
         "address": endpoint.address,
         "pids": endpoint.pids,

@@ -1,14 +1,12 @@
-"""The benchmarks' command line: `make bench`, `make bench-peers` and `make bench-scale` run this."""
+"""The benchmarks' command line: `make bench` and the targets that begin with `bench-` run this."""
 
 import argparse
-import json
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, scale, table
+from benchmarks import figures, machine, nodes, report, results, scale
 from benchmarks.measurement import measure
 from benchmarks.peers import ALL, GATEWAYS, REFERENCES
 from benchmarks.rows import ROWS
@@ -17,110 +15,102 @@ from benchmarks.rows import ROWS
 def main() -> int:
     """Run what the arguments say; the exit status is 1 when a check failed on this gateway or on the floor."""
     arguments = _arguments()
+    if arguments.what == "report":
+        return report.write()
+    if arguments.what == "merge":
+        results.write(results.merge(arguments.result))
+        return report.write()
     machine.prepare()
     machine.build_generator()
     machine.build_floor()
-    if arguments.what == "table":
-        _write_table(*(arguments.result or [_latest()]))
-        return 0
     if arguments.what == "scale":
-        results = scale.run(arguments.peers or [*GATEWAYS, "floor"], arguments.rounds or 1, arguments.seconds or 1.5)
-        file = _write(results, "scale")
-        (machine.RESULTS / "scale.md").write_text(scale.render(results))
-        print(f"Wrote {file.relative_to(machine.ROOT)} and benchmark-results/scale.md")
-        return int(scale.failed(results))
-    default = [*REFERENCES, *GATEWAYS] if arguments.what == "gateway" else list(ALL)
-    results = _run(arguments.peers or default, arguments.rows or list(ROWS), arguments.rounds or 5, arguments.seconds)
-    results["target"] = "bench" if arguments.what == "gateway" else "bench-peers"
-    file = _write(results, arguments.what)
-    _write_table(file)
-    print(f"Wrote {file.relative_to(machine.ROOT)} and benchmark-results/latest.md")
-    return int(_failed(results))
+        found = scale.run(arguments.peers or [*GATEWAYS, "floor"], arguments.rounds or 1, arguments.seconds or 1.5)
+        failed = scale.failed(found)
+    elif arguments.what == "nodes":
+        found = nodes.run(arguments.rounds or 3, arguments.seconds or 1.5)
+        failed = nodes.failed(found)
+    else:
+        found = _campaign(arguments)
+        failed = _failed(found)
+    print(f"Raw results: {results.write(found).relative_to(machine.ROOT)}")
+    report.write()
+    return int(failed)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    parser.add_argument("what", choices=("gateway", "peers", "scale", "table"))
+    parser.add_argument("what", choices=("gateway", "peers", "scale", "nodes", "merge", "report"))
     parser.add_argument("--peers", nargs="+", choices=list(ALL), help="Servers to measure.")
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="What to measure of them.")
-    parser.add_argument("--rounds", type=int, help="Alternating runs of each row (default: 5; scale: 1).")
-    parser.add_argument("--seconds", type=float, help="How long each run publishes (default: 3; scale: 1.5).")
-    parser.add_argument(
-        "--result", nargs="+", type=Path, help="Raw results of one commit to write one table of (default: the newest)."
-    )
+    parser.add_argument("--rounds", type=int, help="Alternating runs of each row (default: 5; scale: 1; nodes: 3).")
+    parser.add_argument("--seconds", type=float, help="How long each run publishes (default: 3; scale, nodes: 1.5).")
+    parser.add_argument("--resume", type=Path, metavar="FILE", help="Go on with raw results that were cut.")
+    parser.add_argument("--result", nargs="+", type=Path, metavar="FILE", help="Raw results of one commit, to merge.")
     return parser.parse_args()
 
 
-def _run(peers: list[str], rows: list[str], rounds: int, seconds: float | None) -> dict[str, Any]:
+def _campaign(arguments: argparse.Namespace) -> results.Results:
+    """Run all rows, round after round, and write what there is after each row."""
+    if arguments.resume:
+        found = results.read(arguments.resume)
+        if found["commit"] != machine.commit():
+            raise SystemExit(f"{arguments.resume} is of commit {found['commit']}, not of {machine.commit()}.")
+    else:
+        found = _begin(arguments)
+    for number in range(found["rounds"]):
+        for row_name, rounds in found["rows"].items():
+            if len(rounds) > number:
+                continue
+            rounds.append(_round(found, row_name, number))
+            results.write(found)
+    return found
+
+
+def _begin(arguments: argparse.Namespace) -> results.Results:
+    default = [*REFERENCES, *GATEWAYS] if arguments.what == "gateway" else list(ALL)
+    peers: list[str] = arguments.peers or default
     not_run: dict[str, str] = {}
     for name in peers:
         reason = ALL[name].missing()
         if reason is not None:
             not_run[name] = reason
             print(f"{name}: not run: {reason}", file=sys.stderr)
-    present = [name for name in peers if name not in not_run]
-    results: dict[str, Any] = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": machine.commit(),
-        "machine": machine.description(),
-        "rounds": rounds,
-        "seconds": seconds,
-        "peers": present,
-        "titles": {name: ALL[name].title for name in peers},
-        "versions": {name: ALL[name].version() for name in present},
-        "not_run": not_run,
-        "rows": {},
-    }
-    for row_name in rows:
-        row = ROWS[row_name]
-        runners = [name for name in present if row_name not in ALL[name].leaves_out]
-        reports: table.Rounds = []
-        for number in range(rounds):
-            # Every second round runs backwards: what drifts favours nobody.
-            order = runners if number % 2 == 0 else runners[::-1]
-            reports.append({name: measure(ALL[name], row, seconds) for name in order})
-            _progress(row_name, number + 1, rounds, reports[-1])
-        results["rows"][row_name] = reports
-    return results
+    titles = {name: ALL[name].title for name in peers}
+    found = results.new(arguments.what, titles, arguments.rounds or 5, arguments.seconds)
+    found["peers"] = [name for name in peers if name not in not_run]
+    found["versions"] = {name: ALL[name].version() for name in found["peers"]}
+    found["not_run"] = not_run
+    found["rows"] = {name: [] for name in arguments.rows or ROWS}
+    return found
 
 
-def _progress(row: str, number: int, rounds: int, reports: dict[str, Any]) -> None:
-    figure = ROWS[row].figures[0]
-    found = []
-    for name, report in reports.items():
-        value = figure.of(report)
-        found.append(f"{name} {'failed' if value is None else table.significant(value)}")
-    print(f"{time.strftime('%H:%M:%S')} {row} {number}/{rounds}, {figure.title}: {', '.join(found)}", flush=True)
+def _round(found: results.Results, row_name: str, number: int) -> dict[str, Any]:
+    runners = [name for name in found["peers"] if row_name not in ALL[name].leaves_out]
+    # Every second round runs backwards: what drifts favours nobody.
+    order = runners if number % 2 == 0 else runners[::-1]
+    began = time.monotonic()
+    reports = {name: measure(ALL[name], ROWS[row_name], found["seconds"]) for name in order}
+    figure = ROWS[row_name].figures[0]
+    shown = []
+    for name, each in reports.items():
+        value = figure.of(each)
+        shown.append(f"{name} {'failed' if value is None else figures.significant(value)}")
+    print(
+        f"{time.strftime('%H:%M:%S')} round {number + 1}/{found['rounds']}, {row_name}, "
+        f"{time.monotonic() - began:.0f} s; {figure.title}: {', '.join(shown)}",
+        flush=True,
+    )
+    return reports
 
 
-def _failed(results: dict[str, Any]) -> bool:
+def _failed(found: results.Results) -> bool:
     return any(
-        "error" in report
-        for rounds in results["rows"].values()
-        for each in rounds
-        for name, report in each.items()
+        "error" in each
+        for rounds in found["rows"].values()
+        for reports in rounds
+        for name, each in reports.items()
         if name in GATEWAYS or name == "floor"
     )
-
-
-def _write(results: dict[str, Any], name: str) -> Path:
-    folder = machine.RESULTS / f"{results['date'][:10]}-{results['commit']}"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{name}-{results['date'][11:19].replace(':', '')}.json"
-    file.write_text(json.dumps(results, indent=1) + "\n")
-    return file
-
-
-def _latest() -> Path:
-    found = sorted(machine.RESULTS.glob("*/peers-*.json")) or sorted(machine.RESULTS.glob("*/gateway-*.json"))
-    if not found:
-        raise SystemExit("There are no results yet; run `make bench`.")
-    return found[-1]
-
-
-def _write_table(*files: Path) -> None:
-    results = table.merge([json.loads(file.read_text()) for file in files])
-    (machine.RESULTS / "latest.md").write_text(table.render(results))
 
 
 if __name__ == "__main__":

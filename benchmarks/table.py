@@ -4,71 +4,19 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
+from benchmarks import ahead
+from benchmarks.figures import Rounds, medians, ratio, significant
 from benchmarks.rows import ROWS, Figure
-
-Rounds = list[dict[str, Any]]
-"""Reports of one row: for each round a mapping from a peer's name to the generator's report."""
 
 _REFERENCES = ("floor", "nchan")
 
 
-def significant(value: float) -> str:
-    """Write a figure with three significant digits."""
-    if value >= 1_000_000:
-        return f"{value / 1e6:.3g} M"
-    if value >= 10_000:
-        return f"{value / 1e3:.0f} k"
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
-
-
-def medians(rounds: Rounds, figure: Figure, peer: str) -> float | None:
-    """Return the median of a figure over the rounds that have it."""
-    values = [value for each in rounds if (value := figure.of(each.get(peer, {}))) is not None]
-    return median(values) if values else None
-
-
-def ratio(rounds: Rounds, figure: Figure, peer: str, to: str) -> float | None:
-    """Return the median of the ratios to another peer, each taken within one round."""
-    ratios = []
-    for each in rounds:
-        ours, theirs = figure.of(each.get(peer, {})), figure.of(each.get(to, {}))
-        if ours is not None and theirs:
-            ratios.append(ours / theirs)
-    return median(ratios) if ratios else None
-
-
-def merge(all_results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Put results of one commit together: the rounds of a row follow each other.
-
-    Args:
-        all_results: As `run.py` writes them.
-
-    Raises:
-        SystemExit: They are of different commits, which one table would hide.
-    """
-    if len({results["commit"] for results in all_results}) > 1:
-        raise SystemExit("The results are of different commits.")
-    merged = dict(all_results[0])
-    for results in all_results[1:]:
-        merged["peers"] = list(dict.fromkeys([*merged["peers"], *results["peers"]]))
-        for key in ("titles", "versions", "not_run"):
-            merged[key] = {**merged[key], **results[key]}
-        rows = dict(merged["rows"])
-        for name, rounds in results["rows"].items():
-            rows[name] = [*rows.get(name, []), *rounds]
-        merged["rows"] = rows
-        merged["date"] = max(merged["date"], results["date"])
-        merged["rounds"] = f"{merged['rounds']} and {results['rounds']}"
-    return merged
-
-
-def render(results: dict[str, Any]) -> str:
+def render(results: dict[str, Any], pictures: list[str]) -> str:
     """Write the tables of a result file.
 
     Args:
         results: As `run.py` writes it: machine, versions, titles, rows, not_run.
+        pictures: Lines of Markdown that show the plots.
     """
     peers: list[str] = results["peers"]
     titles: dict[str, str] = results["titles"]
@@ -80,11 +28,12 @@ def render(results: dict[str, Any]) -> str:
         "",
         f"Commit {results['commit']}, {results['date']}. {facts['processor']}, {facts['cores']} cores, "
         f"{facts['system']}, Linux {facts['kernel']}, Python {facts['python']}. "
-        f"{results['rounds']} rounds, alternating; medians. 200-byte events unless a row says otherwise.",
+        f"{_rounds(results)} rounds, alternating; medians. 200-byte events unless a row says otherwise.",
         "",
         "Noise: other programs used "
         f"{_noise(results):.2f} cores (median) beside server and generator while a run was measured.",
         "",
+        *pictures,
         "| row | figure | " + " | ".join(titles[name] for name in peers) + " |",
         "|---|---|" + "---|" * len(peers),
     ]
@@ -93,7 +42,7 @@ def render(results: dict[str, Any]) -> str:
         for position, figure in enumerate(row.figures):
             cells = [_cell(rounds, figure, peer) for peer in peers]
             lines.append(f"| {row.title if position == 0 else ''} | {figure.title} | " + " | ".join(cells) + " |")
-    lines += ["", *_goals(results), "", *_notes(results)]
+    lines += ["", *_goals(results), "", *ahead.section(results), *_notes(results)]
     return "\n".join(lines) + "\n"
 
 
@@ -141,6 +90,11 @@ def _goals(results: dict[str, Any]) -> Iterable[str]:
         "|---|---|---|---|---|---|---|",
         *lines,
     ]
+
+
+def _rounds(results: dict[str, Any]) -> str:
+    counts = sorted({len(rounds) for rounds in results["rows"].values()})
+    return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def _notes(results: dict[str, Any]) -> Iterable[str]:

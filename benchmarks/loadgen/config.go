@@ -26,8 +26,10 @@ type Config struct {
 	// Mode is deliver, idle or dropped.
 	Mode string `json:"mode"`
 	// Address takes subscribers, PublishAddress publishers (Address when empty): an IPv4 address and port.
-	Address        string `json:"address"`
-	PublishAddress string `json:"publish_address"`
+	Address string `json:"address"`
+	// MoreAddresses take subscribers, too: all addresses have their turn, each has as many as the others.
+	MoreAddresses  []string `json:"more_addresses"`
+	PublishAddress string   `json:"publish_address"`
 	// Transport is sse or websocket.
 	Transport string  `json:"transport"`
 	Subscribe Request `json:"subscribe"`
@@ -66,6 +68,8 @@ type Config struct {
 	First int `json:"first"`
 	// Pids are the server's processes.
 	Pids []int `json:"pids"`
+	// BesidePids are processes that work for the server; their processor time is reported on its own.
+	BesidePids []int `json:"beside_pids"`
 	// ProbeTarget is requested with GET every ProbeSeconds while events are delivered; its latency is reported.
 	ProbeTarget  string  `json:"probe_target"`
 	ProbeSeconds float64 `json:"probe_seconds"`

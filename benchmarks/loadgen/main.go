@@ -102,7 +102,7 @@ func (r *run) deliver(report *Report) error {
 		runtime.GOMAXPROCS(4)
 		probe = startProbe(r.config)
 	}
-	before, err := measure(r.config.Pids)
+	before, err := measure(r.config)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (r *run) deliver(report *Report) error {
 	if err := r.settle(); err != nil {
 		return err
 	}
-	after, err := measure(r.config.Pids)
+	after, err := measure(r.config)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (r *run) hold(report *Report) error {
 	if err != nil {
 		return err
 	}
-	before, err := measure(r.config.Pids)
+	before, err := measure(r.config)
 	if err != nil {
 		return err
 	}
@@ -159,14 +159,14 @@ func (r *run) hold(report *Report) error {
 	if err := r.linger(3e8); err != nil {
 		return err
 	}
-	between, err := measure(r.config.Pids)
+	between, err := measure(r.config)
 	if err != nil {
 		return err
 	}
 	if err := r.linger(int64(r.config.Seconds * 1e9)); err != nil {
 		return err
 	}
-	after, err := measure(r.config.Pids)
+	after, err := measure(r.config)
 	if err != nil {
 		return err
 	}
@@ -223,14 +223,14 @@ func (r *run) drop(report *Report) error {
 		return err
 	}
 	count, r.reconnects = 0, 0
-	before, err := measure(r.config.Pids)
+	before, err := measure(r.config)
 	if err != nil {
 		return err
 	}
 	if err := loop(r.config.Seconds, true); err != nil {
 		return err
 	}
-	after, err := measure(r.config.Pids)
+	after, err := measure(r.config)
 	if err != nil {
 		return err
 	}

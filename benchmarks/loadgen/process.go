@@ -77,26 +77,31 @@ func machineBusy() int64 {
 
 // usage is what processes had used at a moment.
 type usage struct {
-	at, server, user, system, own, machine int64
+	at, server, beside, user, system, own, machine int64
 }
 
-func measure(pids []int) (usage, error) {
-	server, err := cpuTime(pids)
+func measure(config *Config) (usage, error) {
+	server, err := cpuTime(config.Pids)
 	if err != nil {
 		return usage{}, err
 	}
-	user, system, err := userAndSystem(pids)
+	beside, err := cpuTime(config.BesidePids)
+	if err != nil {
+		return usage{}, err
+	}
+	user, system, err := userAndSystem(config.Pids)
 	if err != nil {
 		return usage{}, err
 	}
 	own, err := cpuTime([]int{os.Getpid()})
-	return usage{now(), server, user, system, own, machineBusy()}, err
+	return usage{now(), server, beside, user, system, own, machineBusy()}, err
 }
 
 // Work is what a part of a run cost.
 type Work struct {
 	Seconds       float64 `json:"seconds"`
 	ServerSeconds float64 `json:"server_cpu_seconds"`
+	BesideSeconds float64 `json:"beside_cpu_seconds,omitempty"`
 	UserSeconds   float64 `json:"server_user_seconds"`
 	SystemSeconds float64 `json:"server_system_seconds"`
 	OwnSeconds    float64 `json:"generator_cpu_seconds"`
@@ -108,7 +113,8 @@ func (from usage) until(to usage) *Work {
 	seconds := func(a, b int64) float64 { return float64(b-a) / 1e9 }
 	work := &Work{
 		Seconds: seconds(from.at, to.at), ServerSeconds: seconds(from.server, to.server),
-		UserSeconds: seconds(from.user, to.user), SystemSeconds: seconds(from.system, to.system),
+		BesideSeconds: seconds(from.beside, to.beside),
+		UserSeconds:   seconds(from.user, to.user), SystemSeconds: seconds(from.system, to.system),
 		OwnSeconds: seconds(from.own, to.own),
 	}
 	foreign := seconds(from.machine, to.machine) - work.ServerSeconds - work.OwnSeconds

@@ -37,7 +37,7 @@ type run struct {
 	events            []syscall.EpollEvent
 	sockets           []any
 	buffer            []byte
-	address           *syscall.SockaddrInet4
+	addresses         []*syscall.SockaddrInet4
 	publishAddress    *syscall.SockaddrInet4
 	subscribers       []*subscriber
 	publishers        []*publisher
@@ -66,8 +66,12 @@ func newRun(config *Config) (*run, error) {
 	r := &run{config: config, buffer: make([]byte, bufferBytes), events: make([]syscall.EpollEvent, 512)}
 	r.onPayload, r.onEvent = r.payload, r.received
 	var err error
-	if r.address, err = parseAddress(config.Address); err != nil {
-		return nil, err
+	for _, text := range append([]string{config.Address}, config.MoreAddresses...) {
+		address, err := parseAddress(text)
+		if err != nil {
+			return nil, err
+		}
+		r.addresses = append(r.addresses, address)
 	}
 	if r.publishAddress, err = parseAddress(config.PublishAddress); err != nil {
 		return nil, err
@@ -223,7 +227,7 @@ func (r *run) openSubscribers(from, to, atOnce int) error {
 	err := r.stepUntil("opening the subscribers", openWait, func() bool {
 		for next < to && (atOnce == 0 || r.connecting < atOnce) {
 			s := r.subscribers[next]
-			fd, err := r.connect(r.address)
+			fd, err := r.connect(r.addresses[s.number%len(r.addresses)])
 			if err != nil {
 				failed = err
 				return true

@@ -246,9 +246,9 @@ class Pushpin(Peer):
                         '{"http-stream":{"content":"id: {id}\\ndata: {data}\\n\\n"}}}]}',
                     ),
                     more={
-                        # A request moves from the proxy to the handler once it is held. While other requests are on that
-                        # way the handler misses messages of streams, logs "received message out of sequence" and
-                        # cancels them: so one opens after the other, and nothing is published for a while.
+                        # A request moves from the proxy to the handler once it is held. While others are on that way
+                        # the handler misses messages of streams, logs "received message out of sequence" and cancels
+                        # them: so one opens after the other, and nothing is published for a while.
                         "opening": 1,
                         "settle_seconds": 3.0,
                         "publish_address": f"127.0.0.1:{push}",
