@@ -9,6 +9,7 @@ SHELL := bash
 PYTHON ?= python3
 PORT ?= 8000
 SERVER ?= daphne uvicorn
+NODES ?= 1
 ARGS ?=
 
 BIN := .venv/bin
@@ -26,7 +27,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	echo
-	echo "  Variables: PYTHON=$(PYTHON) PORT=$(PORT) SERVER=\"$(SERVER)\" ARGS=\"arguments for pytest\""
+	echo "  Variables: PYTHON=$(PYTHON) PORT=$(PORT) SERVER=\"$(SERVER)\" NODES=$(NODES) ARGS=\"arguments for pytest\""
 
 $(STAMP): $(LOCKS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -77,15 +78,15 @@ frontendtest: ## Check and test the dashboard's code; without Node.js says so an
 # All steps run, whatever an earlier one found; pytest comes last so that its summary ends the output.
 # A gateway named in the environment is for `make conformance` alone.
 .PHONY: test
-test: $(STAMP) ## Run lint, types, the dashboard's tests, bench-guard, conformance and pytest; say what was not run
+test: $(STAMP) ## Run lint, types, the dashboard's tests, bench-guard, conformance (also on nodes) and pytest; say what was not run
 	@failed=""
-	for step in lint types frontendtest bench-guard conformance pytest; do
+	for step in lint types frontendtest bench-guard conformance nodeconformance pytest; do
 		echo "==> make $$step"
 		env -u GATEWAY_URL -u GATEWAY_API_KEY $(MAKE) --no-print-directory $$step || failed+=" $$step"
 	done
 	echo "Not run: tests marked slow, which take minutes (make soak). Skipped tests are listed above with their reasons."
 	if [[ -n $$failed ]]; then echo "FAILED:$$failed" >&2; exit 1; fi
-	echo "All steps passed: lint, types, frontendtest, bench-guard, conformance, pytest."
+	echo "All steps passed: lint, types, frontendtest, bench-guard, conformance, nodeconformance, pytest."
 
 .PHONY: pytest
 pytest: $(STAMP) ## Run the unit, fault and end-to-end tests (ARGS="-k word" for some)
@@ -108,11 +109,15 @@ types: $(STAMP) ## Check the types with mypy --strict
 
 .PHONY: conformance
 conformance: $(STAMP) ## Check the contract on each SERVER, or on the gateway at GATEWAY_URL with GATEWAY_API_KEY
-	@$(BIN)/python -m tests.run_conformance --server $(SERVER) -- $(ARGS)
+	@$(BIN)/python -m tests.run_conformance --server $(SERVER) --nodes $(NODES) -- $(ARGS)
+
+.PHONY: nodeconformance
+nodeconformance: $(STAMP) ## Check the contract on a gateway of three nodes, under the last SERVER
+	@$(BIN)/python -m tests.run_conformance --server $(lastword $(SERVER)) --nodes 3 -- $(ARGS)
 
 .PHONY: docs
 docs: $(STAMP) ## Check that the documentation and the code say the same
-	@$(BIN)/python -m pytest tests/unit/test_docs.py $(ARGS)
+	@$(BIN)/python -m pytest tests/unit/test_docs.py tests/unit/benchmarks/test_report.py $(ARGS)
 
 .PHONY: autobahn
 autobahn: $(STAMP) ## Judge /ws by the Autobahn fuzzing client (needs Python 2.7); writes test-results/autobahn.json
@@ -150,5 +155,13 @@ bench-peers: $(STAMP) ## Measure every peer in alternating runs, and write bench
 	@$(BIN)/python -m benchmarks.run peers $(ARGS)
 
 .PHONY: bench-scale
-bench-scale: $(STAMP) ## Measure 1 to 15,000 connections, 10 to 10,000 topics, 10 B to 100 kB
+bench-scale: $(STAMP) ## Measure 1 to 15,000 connections, 1 to 10,000 topics, 10 B to 100 kB
 	@$(BIN)/python -m benchmarks.run scale $(ARGS)
+
+.PHONY: bench-nodes
+bench-nodes: $(STAMP) ## Measure 1 to 3 nodes on Redis beside one without
+	@$(BIN)/python -m benchmarks.run nodes $(ARGS)
+
+.PHONY: bench-report
+bench-report: $(STAMP) ## Write tables and plots, the README's too, from the newest raw results
+	@$(BIN)/python -m benchmarks.run report

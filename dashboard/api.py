@@ -134,7 +134,7 @@ async def get_stats(request: HttpRequest) -> Totals:
     """Show totals over all nodes, and rates over the last seconds."""
     query.check(request, ())
     runtime = await running()
-    return Totals.of(await runtime.placement.stats(), runtime.rates())
+    return Totals.of(await runtime.placement.stats())
 
 
 def _after(cursors: Cursor, cursor: str | None) -> str | None:

@@ -1,6 +1,5 @@
 """What the admin API answers, as OpenAPI describes it."""
 
-from collections.abc import Mapping
 from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
@@ -156,8 +155,8 @@ class Totals(BaseModel):
     per_second: Rates
 
     @classmethod
-    def of(cls, stats: Stats, rates: Mapping[str, float]) -> "Totals":
-        """Show the placement's totals beside rates per second."""
+    def of(cls, stats: Stats) -> "Totals":
+        """Show the placement's totals and rates."""
         return cls(
             connections=stats.connections,
             topics=stats.topics,
@@ -166,9 +165,9 @@ class Totals(BaseModel):
             dropped=stats.dropped,
             gaps=stats.gaps,
             per_second=Rates(
-                published=rates["published"],
-                delivered=rates["delivered"],
-                dropped=rates["dropped"],
-                gaps=rates["gaps"],
+                published=stats.rates["published"],
+                delivered=stats.rates["delivered"],
+                dropped=stats.rates["dropped"],
+                gaps=stats.rates["gaps"],
             ),
         )

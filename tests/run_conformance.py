@@ -1,4 +1,6 @@
-"""Run the conformance suite: ``python -m tests.run_conformance [--server daphne uvicorn] [-- pytest arguments]``.
+"""Run the conformance suite: ``python -m tests.run_conformance [--server daphne] [--nodes 3] [-- pytest arguments]``.
+
+Several nodes are workers on one port, over which the kernel spreads the connections; they have a Redis of their own.
 
 With ``GATEWAY_URL`` and ``GATEWAY_API_KEY`` in the environment it tests that gateway and starts none.
 """
@@ -6,21 +8,27 @@ With ``GATEWAY_URL`` and ``GATEWAY_API_KEY`` in the environment it tests that ga
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import httpx
 import psutil
 
 from tests.gateway import ROOT, GatewayFailed, RunningGateway
+from tests.redis_server import BINARY, RedisServer
 
 SERVERS = ("daphne", "uvicorn")
 RESULTS = ROOT / "test-results"
 SETTLE_SECONDS = 15.0
 SPARE_FILES = 4
+NODE_TTL_SECONDS = 5
+READY_SECONDS = 30.0
+READY_ANSWERS = 30
+"""So many in a row come from every node, but for one time in millions."""
 
 
 def run_suite(name: str, url: str, key: str, arguments: Sequence[str]) -> int:
@@ -33,23 +41,63 @@ def run_suite(name: str, url: str, key: str, arguments: Sequence[str]) -> int:
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
-def run_server(server: str, arguments: Sequence[str]) -> int:
-    """Start a gateway under *server* and run the suite against it.
+@contextlib.contextmanager
+def gateway_of(server: str, nodes: int) -> Iterator[RunningGateway]:
+    """A gateway of so many nodes; with more than one, they have a Redis of their own."""
+    if nodes == 1:
+        with RunningGateway(server) as gateway:
+            yield gateway
+        return
+    with (
+        RedisServer() as redis,
+        RunningGateway(
+            server, arguments=["--workers", str(nodes)], redis_url=redis.url, node_ttl_seconds=NODE_TTL_SECONDS
+        ) as gateway,
+    ):
+        wait_until_ready(gateway, nodes)
+        yield gateway
+
+
+def wait_until_ready(gateway: RunningGateway, nodes: int) -> None:
+    """Wait until so many nodes are listed, and all of them are ready.
+
+    Raises:
+        GatewayFailed: they were not in time.
+    """
+    deadline = time.monotonic() + READY_SECONDS
+    in_a_row = 0
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(headers={"authorization": f"Bearer {gateway.key}"}, trust_env=False, limits=limits) as http:
+        while in_a_row < READY_ANSWERS:
+            if time.monotonic() > deadline:
+                raise GatewayFailed(f"{nodes} nodes were not ready in {READY_SECONDS:g} s; their log:\n{gateway.log}")
+            listed = http.get(f"{gateway.url}/api/v1/nodes")
+            ready = http.get(f"{gateway.url}/ready").status_code == 200
+            if ready and listed.status_code == 200 and listed.json()["total"] == nodes:
+                in_a_row += 1
+            else:
+                in_a_row = 0
+                time.sleep(0.1)
+
+
+def run_server(server: str, nodes: int, arguments: Sequence[str]) -> int:
+    """Start a gateway under *server*, of so many nodes, and run the suite against it.
 
     A gateway that ended, that did not end when asked, that keeps something of its clients, or that logged an error
     has failed too.
     """
+    name = server if nodes == 1 else f"{server}-{nodes}-nodes"
     try:
-        with RunningGateway(server) as gateway:
+        with gateway_of(server, nodes) as gateway:
             files = open_files(gateway)
-            code = run_suite(server, gateway.url, gateway.key, arguments)
+            code = run_suite(name, gateway.url, gateway.key, arguments)
             survived = gateway.running
-            left = leftovers(gateway, files) if survived else {}
+            left = leftovers(gateway, files, nodes) if survived else {}
             stopped = gateway.stop()
     except GatewayFailed as error:
         print(error, file=sys.stderr)
         return 1
-    log = RESULTS / f"conformance-{server}.log"
+    log = RESULTS / f"conformance-{name}.log"
     log.write_text(gateway.log + "\n", encoding="utf-8")
     if not survived or stopped != 0:
         print(
@@ -66,16 +114,18 @@ def run_server(server: str, arguments: Sequence[str]) -> int:
 
 
 def open_files(gateway: RunningGateway) -> int:
-    """How many file descriptors the gateway has open."""
-    return psutil.Process(gateway.pid).num_fds()
+    """How many file descriptors the gateway's processes have open."""
+    process = psutil.Process(gateway.pid)
+    return sum(each.num_fds() for each in (process, *process.children()))
 
 
-def leftovers(gateway: RunningGateway, files: int) -> dict[str, int]:
+def leftovers(gateway: RunningGateway, files: int, nodes: int) -> dict[str, int]:
     """What is left of the suite's clients once they are all gone; empty when all is well.
 
     Args:
         gateway: the gateway that they were connected to.
         files: how many file descriptors it had before the first of them.
+        nodes: how many nodes it has.
     """
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
@@ -83,7 +133,7 @@ def leftovers(gateway: RunningGateway, files: int) -> dict[str, int]:
             stats = http.get(f"{gateway.url}/api/v1/stats").raise_for_status().json()
         left = {name: stats[name] for name in ("connections", "topics") if stats[name]}
         # This request's own connection is open; so may be a store's or a thread pool's that came with use.
-        if (more := open_files(gateway) - files) > SPARE_FILES:
+        if (more := open_files(gateway) - files) > SPARE_FILES * nodes:
             left["file descriptors"] = more
         if not left or time.monotonic() > deadline:
             return left
@@ -96,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m tests.run_conformance", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--server", nargs="+", choices=SERVERS, default=list(SERVERS), help="servers to start")
+    parser.add_argument("--nodes", type=int, default=1, help="nodes of each gateway that is started (default: 1)")
     given = list(sys.argv[1:] if arguments is None else arguments)
     separator = given.index("--") if "--" in given else len(given)
     options, for_pytest = parser.parse_args(given[:separator]), given[separator + 1 :]
@@ -105,7 +156,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not key:
             parser.error("GATEWAY_URL is set: set GATEWAY_API_KEY too, to a key of that gateway")
         return run_suite("given", url, key, for_pytest)
-    codes = {server: run_server(server, for_pytest) for server in options.server}
+    if options.nodes > 1 and BINARY is None:
+        print(f"not run with {options.nodes} nodes: redis-server is not installed")
+        return 0
+    codes = {server: run_server(server, options.nodes, for_pytest) for server in options.server}
     for server, code in codes.items():
         print(f"{server}: {'passed' if code == 0 else f'failed ({code})'}")
     return next((code for code in codes.values() if code), 0)

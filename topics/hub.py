@@ -16,6 +16,7 @@ from topics.encoding import EncodedEvent
 from topics.events import Event, rfc3339
 from topics.outbox import JOIN_BYTES
 from topics.placement.base import ConnectionRecord, Drop, Transport
+from topics.rates import Rates
 from topics.wire import sse, websocket
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Hub:
         self.delivered = 0
         self.dropped = 0
         self.gaps = 0
+        self.meter = Rates(self.counters)
         self.connections: dict[str, Connection] = {}
         self.tails: dict[str, dict[Connection, None]] = {}
         self._topics: dict[str, dict[Connection, None]] = {}
@@ -163,6 +165,10 @@ class Hub:
             "dropped": self.dropped,
             "gaps": self.gaps,
         }
+
+    def rates(self) -> Mapping[str, float]:
+        """Return the totals' growth per second, over the last seconds."""
+        return self.meter.per_second()
 
     def everything(self) -> list[Connection]:
         """Return all connections and tails."""

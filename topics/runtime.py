@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from django.conf import settings as django_settings
@@ -27,9 +27,6 @@ logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_TICKS = 3
 """Ticks of a quarter heartbeat without a write before a keep-alive: silence is never longer than a heartbeat."""
-
-RATE_SECONDS = 10
-"""Length of the window that rates are taken over."""
 
 _POLL_SECONDS = 0.02
 
@@ -54,7 +51,6 @@ class Runtime:
         self.hub = Hub(self.node.name, settings.retry_ms)
         self.limits = OutboxLimits(settings.outbox_events, settings.outbox_bytes, settings.slow_reader)
         self._clients: Counter[str] = Counter()
-        self._samples: deque[tuple[float, dict[str, int]]] = deque(maxlen=RATE_SECONDS + 1)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -64,9 +60,9 @@ class Runtime:
         metrics.TOTALS.source = self.hub.counters
         metrics.TOPICS.set_function(lambda: self.hub.topic_count)
         metrics.OUTBOX_BYTES.set_function(lambda: sum(each.pending_bytes for each in self.hub.everything()))
-        self._sample()
+        self.hub.meter.sample()
         self._tasks = [
-            asyncio.create_task(_every(1.0, self._sample)),
+            asyncio.create_task(_every(1.0, self.hub.meter.sample)),
             asyncio.create_task(_every(self.settings.heartbeat_seconds / (KEEP_ALIVE_TICKS + 1), self._tick)),
         ]
 
@@ -185,13 +181,6 @@ class Runtime:
         metrics.SLOW_DISCONNECTS.inc()
         logger.warning("slow reader closed", extra={"connection": connection.id, "client": connection.client})
 
-    def rates(self) -> dict[str, float]:
-        """Return `published`, `delivered`, `dropped` and `gaps` per second, over the last seconds."""
-        now, counters = time.monotonic(), dict(self.hub.counters())
-        then, before = self._samples[0] if self._samples else (now, counters)
-        elapsed = now - then
-        return {name: (counters[name] - before[name]) / elapsed if elapsed > 0 else 0.0 for name in counters}
-
     async def drain(self) -> None:
         """Refuse new connections, tell each one to come back elsewhere, and wait until they are gone.
 
@@ -223,9 +212,6 @@ class Runtime:
     def _come_back(self) -> int:
         # All clients of a node lose it at once: spread their return over the reconnect time, half to one and a half.
         return round(self.settings.retry_ms * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
-
-    def _sample(self) -> None:
-        self._samples.append((time.monotonic(), dict(self.hub.counters())))
 
     def _tick(self) -> None:
         for connection in self.hub.everything():

@@ -102,7 +102,11 @@ class TopicRecord:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Totals over all nodes; the counters count since each node's start."""
+    """Totals over all nodes; the counters count since each node's start.
+
+    Attributes:
+        rates: The four counters' growth per second, over the last seconds.
+    """
 
     connections: int
     topics: int
@@ -110,6 +114,7 @@ class Stats:
     delivered: int
     dropped: int
     gaps: int
+    rates: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +187,9 @@ class LocalNode(Protocol):
 
     def counters(self) -> Mapping[str, int]:
         """Return `published`, `delivered`, `dropped`, `gaps` since start."""
+
+    def rates(self) -> Mapping[str, float]:
+        """Return how much each of the counters grows in a second."""
 
     @property
     def draining(self) -> bool:

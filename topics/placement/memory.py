@@ -161,7 +161,8 @@ class MemoryPlacement:
 
     async def stats(self) -> Stats:
         """Return the one node's totals."""
-        return Stats(connections=len(self._number_of), topics=len(self._topics), **self._here.counters())
+        here = self._here
+        return Stats(connections=len(self._number_of), topics=len(self._topics), rates=here.rates(), **here.counters())
 
     async def check(self) -> None:
         """Pass: a process that answers can deliver to itself."""

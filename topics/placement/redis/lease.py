@@ -52,7 +52,8 @@ class Peer:
         instance: Its process, whatever session it registers under.
         run: The run of Redis in which it registered.
         channel: Where it listens.
-        counters: As of its last renewal.
+        counters: As of its last renewal, as is what follows.
+        rates: Their growth per second.
     """
 
     session: str
@@ -64,6 +65,7 @@ class Peer:
     ttl: float
     draining: bool
     counters: dict[str, int]
+    rates: dict[str, float]
 
 
 def peer_of(session: str, left_ms: float, info: bytes) -> Peer:
@@ -80,6 +82,7 @@ def peer_of(session: str, left_ms: float, info: bytes) -> Peer:
         ttl=said["ttl"],
         draining=said["draining"],
         counters=said["counters"],
+        rates=said["rates"],
     )
 
 
@@ -87,7 +90,7 @@ class Registrar(Protocol):
     """What the lease asks of the placement around it."""
 
     def describe(self) -> dict[str, Any]:
-        """Return `channel`, `draining` and `counters` as they are now."""
+        """Return `channel`, `draining`, `counters` and `rates` as they are now."""
 
     async def enroll(self, *, missed: bool) -> None:
         """Register everything that this node holds under the present session, and hear from each of its topics.
@@ -96,8 +99,12 @@ class Registrar(Protocol):
             missed: Other nodes may have answered without this one: its connections must be told.
         """
 
-    async def reopen(self) -> None:
-        """Subscribe to everything again."""
+    async def reopen(self, *, missed: bool) -> None:
+        """Subscribe to everything again.
+
+        Args:
+            missed: Not the same Redis as before: what it numbers says nothing about what that one had published.
+        """
 
     async def greet(self, channel: str) -> None:
         """Tell a node to look at the table."""
@@ -127,6 +134,7 @@ class Lease:
         self._registrar = registrar
         self._instance = secrets.token_hex(8)
         self._run = ""
+        self._heard_run = ""
         self._redis_since = time.monotonic()
         self._broken = True
         self._reopen = True
@@ -216,7 +224,7 @@ class Lease:
                 if unheard is not None and time.monotonic() - unheard > CANARY_SECONDS and not self._broken:
                     # What Redis published has not come: the subscription is dead, whatever its socket says.
                     self._unheard_since = None
-                    await self._registrar.reopen()
+                    await self._resubscribe()
                 if self._broken or not await self._renew(""):
                     await self._register()
             except PlacementUnavailable:
@@ -228,8 +236,8 @@ class Lease:
 
     async def _register(self) -> None:
         for _ in range(3):
-            if self._reopen:
-                await self._registrar.reopen()
+            if self._reopen or self._heard_run != self._run:
+                await self._resubscribe()
                 self._reopen = False
             previous, self.session = self.session, secrets.token_hex(8)
             self._broken = False
@@ -238,6 +246,10 @@ class Lease:
             if await self._renew(previous or "-"):
                 return
         raise PlacementUnavailable("Redis changes while this node registers.")
+
+    async def _resubscribe(self) -> None:
+        heard, self._heard_run = self._heard_run, self._run
+        await self._registrar.reopen(missed=bool(heard) and heard != self._run)
 
     async def _renew(self, replaces: str) -> bool:
         keys = self._keys

@@ -143,8 +143,11 @@ class Lists:
                     pipeline.zcard(self._keys.order(peer.session))
                 topics, *connections = await pipeline.execute()
         totals: Counter[str] = Counter()
+        rates: dict[str, float] = {}
         for status in said:
             totals.update(status["counters"])
+            for name, rate in status["rates"].items():
+                rates[name] = rates.get(name, 0.0) + rate
         return Stats(
             connections=sum(connections),
             topics=topics,
@@ -152,6 +155,7 @@ class Lists:
             delivered=totals["delivered"],
             dropped=totals["dropped"],
             gaps=totals["gaps"],
+            rates=rates,
         )
 
     @contextlib.asynccontextmanager
@@ -168,7 +172,13 @@ class Lists:
         said = await asyncio.gather(*[self._questions.status(peer.channel) for peer in peers])
         # A node that does not answer is shown as of its last renewal.
         return [
-            {"draining": peer.draining, "counters": peer.counters, **(status or {}), "answered": status is not None}
+            {
+                "draining": peer.draining,
+                "counters": peer.counters,
+                "rates": peer.rates,
+                **(status or {}),
+                "answered": status is not None,
+            }
             for peer, status in zip(peers, said, strict=True)
         ]
 

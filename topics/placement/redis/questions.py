@@ -46,7 +46,7 @@ class Questions:
         return {record.id: record for record in records}
 
     async def status(self, channel: str) -> dict[str, Any] | None:
-        """Return a node's `draining` and `counters`; None when it does not answer."""
+        """Return a node's `draining`, `counters` and `rates`; None when it does not answer."""
         if channel == self._channel.name:
             return self.describe()
         answer: dict[str, Any] | None = await self._ask(channel, "status", [])
@@ -86,6 +86,7 @@ class Questions:
             "channel": self._channel.name,
             "draining": self._local.draining,
             "counters": dict(self._local.counters()),
+            "rates": dict(self._local.rates()),
         }
 
     async def _ask(self, channel: str, what: str, ids: Sequence[str]) -> Any:

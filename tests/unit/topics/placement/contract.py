@@ -406,6 +406,7 @@ class PlacementContract:
 
     async def test_totals_are_those_of_the_nodes(self, place: Place) -> None:
         client = await place.join("a")
+        place.hub.meter.sample()
         place.hub.published, place.hub.dropped = 5, 7
         place.hub.count_gap(11)
         await place.placement.route(event(1, "a"))
@@ -413,6 +414,9 @@ class PlacementContract:
         stats = await place.placement.stats()
         assert (stats.connections, stats.topics) == (1, 1)
         assert (stats.published, stats.delivered, stats.dropped, stats.gaps) == (5, 1, 7, 11)
+        assert set(stats.rates) == {"published", "delivered", "dropped", "gaps"}
+        # All of it happened since the one sample.
+        assert stats.rates["dropped"] / stats.rates["published"] == pytest.approx(7 / 5)
 
     async def test_a_message_passes_through_the_layer(self, place: Place) -> None:
         await place.placement.check()
