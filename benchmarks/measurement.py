@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from typing import Any
 
 from benchmarks import machine
@@ -28,11 +29,14 @@ def measure(peer: Peer, row: Row, seconds: float | None) -> Report:
     Returns:
         The generator's report. A server that fails, or that loses, repeats or reorders an event, gets no figures.
     """
+    began = time.monotonic()
     try:
         with peer.start() as endpoint:
-            return drive(endpoint, row, seconds)
+            report = drive(endpoint, row, seconds)
     except ServerFailed as failure:
-        return {"error": str(failure)}
+        report = {"error": str(failure)}
+    report["whole_run_seconds"] = round(time.monotonic() - began, 1)
+    return report
 
 
 def drive(endpoint: Endpoint, row: Row, seconds: float | None) -> Report:

@@ -62,6 +62,10 @@ class Subscriber:
         """Take what has come."""
         self._read()
 
+    def complete(self, events: int) -> bool:
+        """Tell whether so many events have come whole: a frame may come in parts."""
+        return self.received.count(DATA) >= events and len(self.ids()) >= events
+
     def ids(self) -> list[int]:
         """Return the ids of the events that have come, in their order."""
         return [int(each) for each in _IDS[self.transport].findall(self.received)]
@@ -116,12 +120,12 @@ def wait_for(subscribers: list[Subscriber], ids: list[int]) -> None:
     with selectors.DefaultSelector() as selector:
         for each in subscribers:
             selector.register(each, selectors.EVENT_READ, each)
-        while waiting := [each for each in selector.get_map().values() if len(each.data.ids()) < expected]:
+        while waiting := selector.get_map():
             if time.monotonic() > deadline:
                 raise Wrong(f"{len(waiting)} of {len(subscribers)} subscribers did not get {expected} events")
             for key, _ in selector.select(1.0):
                 key.data.read()
-                if len(key.data.ids()) >= expected:
+                if key.data.complete(expected):
                     selector.unregister(key.data)
     for each in subscribers:
         if each.ids() != ids or each.received.count(DATA) != expected:
