@@ -43,6 +43,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--peers", nargs="+", choices=list(ALL), help="Servers to measure.")
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="What to measure of them.")
     parser.add_argument("--rounds", type=int, help="Alternating runs of each row (default: 5; scale: 1; nodes: 3).")
+    parser.add_argument(
+        "--peer-rounds", type=int, help="Rounds in which the others than floor, Nchan and gateway run (default: all)."
+    )
     parser.add_argument("--seconds", type=float, help="How long each run publishes (default: 3; scale, nodes: 1.5).")
     parser.add_argument("--resume", type=Path, metavar="FILE", help="Go on with raw results that were cut.")
     parser.add_argument("--result", nargs="+", type=Path, metavar="FILE", help="Raw results of one commit, to merge.")
@@ -80,12 +83,14 @@ def _begin(arguments: argparse.Namespace) -> results.Results:
     found["peers"] = [name for name in peers if name not in not_run]
     found["versions"] = {name: ALL[name].version() for name in found["peers"]}
     found["not_run"] = not_run
+    found["peer_rounds"] = arguments.peer_rounds or found["rounds"]
     found["rows"] = {name: [] for name in arguments.rows or ROWS}
     return found
 
 
 def _round(found: results.Results, row_name: str, number: int) -> dict[str, Any]:
-    runners = [name for name in found["peers"] if row_name not in ALL[name].leaves_out]
+    present = [name for name in found["peers"] if number < found["peer_rounds"] or name in (*REFERENCES, *GATEWAYS)]
+    runners = [name for name in present if row_name not in ALL[name].leaves_out]
     # Every second round runs backwards: what drifts favours nobody.
     order = runners if number % 2 == 0 else runners[::-1]
     began = time.monotonic()

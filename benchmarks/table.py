@@ -94,7 +94,9 @@ def _goals(results: dict[str, Any]) -> Iterable[str]:
 
 def _rounds(results: dict[str, Any]) -> str:
     counts = sorted({len(rounds) for rounds in results["rows"].values()})
-    return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    told = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    fewer = results.get("peer_rounds", counts[-1])
+    return told if fewer >= counts[-1] else f"{told} (peers but Nchan: {fewer})"
 
 
 def _notes(results: dict[str, Any]) -> Iterable[str]:

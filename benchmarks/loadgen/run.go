@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	warmUpWait  = 2 * time.Second
+	warmUpWait  = 5 * time.Second
 	drainWait   = 30 * time.Second
 	openWait    = 120 * time.Second
 	repeatWait  = 100 * time.Millisecond

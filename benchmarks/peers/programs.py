@@ -56,6 +56,8 @@ class Nchan(Peer):
             _configure("nchan.conf", folder / "nginx.conf", FOLDER=folder, PORT=port, MODULE=NCHAN_MODULE)
             command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
             with running(command, folder=folder, port=port) as pid:
+                # It listens before there is a worker.
+                _wait_until_family(pid, 2)
                 yield Endpoint(
                     address=f"127.0.0.1:{port}",
                     pids=family(pid),
