@@ -111,12 +111,11 @@ class EventChannel:
         self._receiver: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Subscribe to this node's own channel, and to every topic that was joined.
+        """Subscribe to this node's own channel, and to every topic that was joined. The channel must be closed.
 
         Raises:
             PlacementUnavailable: Redis cannot be reached.
         """
-        await self.close()
         try:
             self.name = await self._layer.new_channel("node.")
             for topic, stream in list(self.streams.items()):
@@ -240,8 +239,9 @@ class EventChannel:
             self._on_gap(topic, None)
         else:
             missed = seq - stream.seq - (token is None)
-            stream.seq = max(seq, stream.seq)
-            if missed > 0:
-                self._on_gap(topic, missed)
+            stream.seq = seq
+            if missed:
+                # Numbers that go back are those of a Redis that has forgotten some, and with them what they stood for.
+                self._on_gap(topic, missed if missed > 0 else None)
         if own:
             stream.confirmed.set()

@@ -267,9 +267,7 @@ class RedisPlacement:
     async def enroll(self, *, missed: bool) -> None:
         """Register everything under the present session, and hear from each topic, before anybody counts on it."""
         if missed:
-            self._channel.restart(self._counts)
-            for topic in list(self._counts):
-                self._gap(topic, None)
+            self._begin_anew()
         for stream in self._channel.streams.values():
             stream.doubt()
         self._doubted.set()
@@ -277,8 +275,11 @@ class RedisPlacement:
         await asyncio.gather(*sent)
         await self._confirmed(list(self._counts), within=ANSWER_SECONDS + len(self._counts) * CONFIRM_TOPIC_SECONDS)
 
-    async def reopen(self) -> None:
-        """Subscribe to everything again."""
+    async def reopen(self, *, missed: bool) -> None:
+        """Subscribe to everything again; what was missed is told before anything new comes."""
+        await self._channel.close()
+        if missed:
+            self._begin_anew()
         await self._channel.open()
 
     async def greet(self, channel: str) -> None:
@@ -415,6 +416,11 @@ class RedisPlacement:
                 self._lease.look()
             case _:
                 self._own.questions.hear(note)
+
+    def _begin_anew(self) -> None:
+        self._channel.restart(self._counts)
+        for topic in list(self._counts):
+            self._gap(topic, None)
 
     def _gap(self, topic: str, missed: int | None) -> None:
         if self._counts[topic]:

@@ -356,6 +356,22 @@ class TestRedisAway:
         await until_answers(second.placement, "x", 1, within=5)
         assert client.connection.id in await second.connection_ids()
 
+    async def test_a_redis_that_comes_back_with_older_data_tells_a_gap(self, pair: Nodes, own: RedisServer) -> None:
+        first, second = pair.places
+        client = await first.join("x")
+        await second.placement.route(event(1, "x"))
+        async with Redis.from_url(own.url) as redis:
+            await redis.save()
+        await second.placement.route(event(2, "x"))
+        await until(lambda: ids(client) == ["1", "2"])
+        own.kill()
+        own.start()
+        # It knows of one event, and gives the next the number of the second: that proves nothing.
+        assert await first_answer(second.placement, "x") == {"x": 1}
+        await until(lambda: gaps(client) == [("x", None)])
+        await second.placement.route(event(3, "x"))
+        await until(lambda: ids(client) == ["1", "2", None, "3"])
+
     async def test_a_redis_that_was_frozen_takes_nobody_for_dead(self, pair: Nodes, own: RedisServer) -> None:
         first, second = pair.places
         client = await first.join("x")
