@@ -13,14 +13,16 @@ import httpx
 
 from tests.chaos.clients import Source
 from tests.chaos.judge import Finding, Silence
-from tests.chaos.plan import Run
-from tests.chaos.stores import SentinelStore, wait_for
+from tests.chaos.plan import Fault, Run
+from tests.chaos.stores import SentinelStore
 from tests.chaos.world import NotWell, World, wait_until_nothing
 
 GONE_SECONDS = 2.0
 """After the lease of a dead node, within which its topics must be gone."""
 
 FAILOVER_SECONDS = 20.0
+BEHIND_SECONDS = 0.4
+"""For which a replica has taken nothing of its primary when that dies; the sentinels must not notice before."""
 
 
 @dataclass(slots=True)
@@ -52,51 +54,62 @@ async def inflict(world: World, run: Run, own_topics: dict[int, str], probes: di
         run: the plan.
         own_topics: a topic for each node that only it has subscribers of.
         probes: a publisher for each node.
+
+    Raises:
+        NotWell: The faults could not be made.
     """
     outcome = Outcome(time.monotonic())
-    # A lease is renewed three times in its length.
-    may_end = outcome.began + world.ttl * 0.5
-    match run.kind:
-        case "link cut":
-            if len(run.nodes) < len(world.nodes):
-                outcome.doubtful = {world.nodes[number].name: may_end for number in run.nodes}
-            await _cut(world, run)
-        case "node killed":
-            await _kill(world, run, outcome, own_topics[run.nodes[0]], probes)
-        case "node stalled, shorter than its lease":
-            async with _stalled(world, run.nodes[0]):
-                await asyncio.sleep(run.seconds)
-        case "node stalled, longer than its lease":
-            outcome.doubtful = {world.nodes[run.nodes[0]].name: may_end}
-            async with _stalled(world, run.nodes[0]):
-                await asyncio.sleep(run.seconds)
-        case "Redis restarted empty":
-            await _restart_empty(world, run)
-        case "Redis frozen":
-            world.store.primary.freeze()
-            try:
-                await asyncio.sleep(run.seconds)
-            finally:
-                world.store.primary.thaw()
-        case _:
-            await _fail_over(world, run)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for fault in run.faults:
+                group.create_task(_inflict(world, fault, outcome, own_topics, probes))
+    except ExceptionGroup as group:
+        raise NotWell(f"the faults could not be made: {group.exceptions!r}") from group
     return outcome
 
 
-async def _cut(world: World, run: Run) -> None:
+async def _inflict(
+    world: World, fault: Fault, outcome: Outcome, own_topics: dict[int, str], probes: dict[int, Source]
+) -> None:
+    await asyncio.sleep(fault.wait)
+    if fault.ends_leases:
+        # A lease is renewed three times in its length.
+        may_end = time.monotonic() + world.ttl * 0.5
+        outcome.doubtful |= {world.nodes[number].name: may_end for number in fault.nodes}
+    match fault.cause:
+        case "cut":
+            await _cut(world, fault)
+        case "kill":
+            await _kill(world, fault, outcome, own_topics[fault.nodes[0]], probes)
+        case "stall":
+            async with _stalled(world, fault.nodes[0]):
+                await asyncio.sleep(fault.seconds)
+        case "restart":
+            await _restart_empty(world, fault)
+        case "freeze":
+            world.store.primary.freeze()
+            try:
+                await asyncio.sleep(fault.seconds)
+            finally:
+                world.store.primary.thaw()
+        case _:
+            await _fail_over(world, fault)
+
+
+async def _cut(world: World, fault: Fault) -> None:
     cut: list[int] = []
     try:
-        for number in run.nodes:
+        for number in fault.nodes:
             cut.append(number)
-            await asyncio.to_thread(world.hosts.cut, number, run.how)
-        await asyncio.sleep(run.seconds)
+            await asyncio.to_thread(world.hosts.cut, number, fault.how)
+        await asyncio.sleep(fault.seconds)
     finally:
         for number in cut:
-            world.hosts.heal(number, run.how)
+            world.hosts.heal(number, fault.how)
 
 
-async def _kill(world: World, run: Run, outcome: Outcome, topic: str, probes: dict[int, Source]) -> None:
-    node = world.nodes[run.nodes[0]]
+async def _kill(world: World, fault: Fault, outcome: Outcome, topic: str, probes: dict[int, Source]) -> None:
+    node = world.nodes[fault.nodes[0]]
     others = [each for each in world.nodes.values() if each is not node]
     await node.kill()
 
@@ -121,7 +134,7 @@ async def _kill(world: World, run: Run, outcome: Outcome, topic: str, probes: di
         outcome.gone_seconds = time.monotonic() - outcome.began
     except NotWell as error:
         outcome.findings.append(Finding("dead node", f"{node.name}: {error}"))
-    await node.start(run.server)
+    await node.start(fault.server)
 
 
 @asynccontextmanager
@@ -134,35 +147,31 @@ async def _stalled(world: World, number: int) -> AsyncIterator[None]:
         node.signal(signal.SIGCONT)
 
 
-async def _restart_empty(world: World, run: Run) -> None:
-    async def restart() -> None:
-        world.store.primary.kill()
-        try:
-            await asyncio.sleep(run.seconds)
-        finally:
-            await asyncio.to_thread(world.store.primary.start)
-
-    if not run.late:
-        await restart()
-        return
-    async with _stalled(world, run.nodes[0]):
-        await restart()
-        await asyncio.sleep(run.late)
+async def _restart_empty(world: World, fault: Fault) -> None:
+    world.store.primary.kill()
+    try:
+        await asyncio.sleep(fault.seconds)
+    finally:
+        await asyncio.to_thread(world.store.primary.start)
 
 
-async def _fail_over(world: World, run: Run) -> None:
+async def _fail_over(world: World, fault: Fault) -> None:
     store = world.store
     assert isinstance(store, SentinelStore)
     old = store.primary
-    match run.how:
-        case "killed":
-            old.kill()
+    match fault.how:
         case "frozen":
             old.freeze()
-        case _:
+        case "ordered":
             await asyncio.to_thread(store.fail_over)
+        case "killed, replica behind":
+            await asyncio.to_thread(store.leave_replica_behind)
+            await asyncio.sleep(BEHIND_SECONDS)
+            old.kill()
+        case _:
+            old.kill()
     try:
-        await asyncio.to_thread(wait_for, store.promoted, FAILOVER_SECONDS)
+        await asyncio.to_thread(store.wait_for_failover, FAILOVER_SECONDS)
     finally:
-        if run.how == "frozen":
+        if fault.how == "frozen":
             old.thaw()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -102,6 +103,7 @@ def hosts(world: int, clients: str) -> Iterator[Hosts]:
     with ExitStack() as stack:
         for host in (redis, *nodes.values()):
             _add(stack, host.name)
+        _forget_the_dead(redis)
         ip("-n", redis.name, "link", "add", "switch", "type", "bridge")
         ip("-n", redis.name, "address", "add", f"{redis.inner}/24", "dev", "switch")
         ip("-n", redis.name, "link", "set", "switch", "up")
@@ -136,6 +138,12 @@ def _link(first: str, one_end: str, second: str, other_end: str) -> None:
     )
     ip("-n", first, "link", "set", one_end, "up")
     ip("-n", second, "link", "set", other_end, "up")
+
+
+def _forget_the_dead(host: Host) -> None:
+    """Have the host send soon no more of what a killed process had written: with a whole host it would be gone."""
+    setting = "echo 1 > /proc/sys/net/ipv4/tcp_orphan_retries"
+    subprocess.run([*host.inside, "sh", "-c", setting], check=True)
 
 
 def _remove_link(host: str, name: str) -> None:

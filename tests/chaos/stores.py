@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ QUORUM = 2
 MASTER = "chaos"
 DOWN_MS = 400
 """After which a sentinel takes a silent primary for dead."""
-FAILOVER_MS = 3000
+FAILOVER_MS = 1500
 SETTLE_SECONDS = 20.0
 
 
@@ -73,7 +73,6 @@ class SentinelStore(Store):
                 # The sentinels' own pace is made for hours between failovers, not seconds.
                 _ask(client, "SENTINEL", "DEBUG", "INFO-PERIOD", "200")
                 _ask(client, "SENTINEL", "DEBUG", "PUBLISH-PERIOD", "300")
-                _ask(client, "SENTINEL", "DEBUG", "PING-PERIOD", "100")
         self.settle()
 
     def stop(self) -> None:
@@ -97,8 +96,25 @@ class SentinelStore(Store):
                 else:
                     return
 
-    def promoted(self) -> bool:
-        """Whether the sentinels name the other server as the primary now; the two then change their names here."""
+    def leave_replica_behind(self) -> None:
+        """Have the replica take nothing more of its primary, without the sentinels' knowing."""
+        with _client(self.replica) as client:
+            _ask(client, "REPLICAOF", "127.0.0.1", "1")
+
+    def wait_for_failover(self, within: float) -> None:
+        """Wait until the sentinels name the other server as the primary; the two then change their names here.
+
+        Raises:
+            TimeoutError: They do not within so many seconds.
+        """
+        deadline = time.monotonic() + within
+        while not self._is_promoted():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no failover within {within:g} s: {self.describe()}")
+            time.sleep(0.05)
+        self.primary, self.replica = self.replica, self.primary
+
+    def _is_promoted(self) -> bool:
         addresses = set()
         for sentinel in self.sentinels:
             with _client(sentinel) as client:
@@ -107,10 +123,7 @@ class SentinelStore(Store):
         if addresses != {self.replica.port}:
             return False
         with _client(self.replica) as client:
-            if client.info("replication")["role"] != "master":
-                return False
-        self.primary, self.replica = self.replica, self.primary
-        return True
+            return bool(client.info("replication")["role"] == "master")
 
     def settle(self) -> None:
         """Have the other server follow the primary, and wait until every sentinel sees it so."""
@@ -205,13 +218,3 @@ def _pairs(answer: object) -> dict[str, str]:
 
 def _text(word: object) -> str:
     return word.decode() if isinstance(word, bytes) else str(word)
-
-
-def wait_for(condition: Callable[[], bool], within: float) -> float:
-    """Wait until *condition* holds; returns the seconds, raises TimeoutError."""
-    began = time.monotonic()
-    while not condition():
-        if time.monotonic() - began > within:
-            raise TimeoutError(f"not within {within:g} s")
-        time.sleep(0.05)
-    return time.monotonic() - began
