@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
+import httpx
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, async_playwright, expect
 
 from tests.e2e.traffic import Traffic
 from tests.gateway import ROOT, RunningGateway
+from tests.redis_server import BINARY, RedisServer
 
 CHROMIUM = Path("/usr/bin/chromium")
 BUILD = ROOT / "dashboard" / "static" / "dashboard" / "index.html"
@@ -25,8 +32,11 @@ EXPECTED = (
     "net::ERR_CONNECTION_RESET",
 )
 
+NODE_TTL_SECONDS = 2
+
 NEEDED = [
     pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"not run: {CHROMIUM} is missing (apt-get install chromium)"),
     pytest.mark.skipif(not BUILD.exists(), reason="not run: the dashboard is not built (make frontend)"),
 ]
@@ -34,21 +44,85 @@ NEEDED = [
 expect.set_options(timeout=MILLISECONDS)
 
 
-@pytest.fixture
-def gateway(request: pytest.FixtureRequest) -> Iterator[RunningGateway]:
-    settings: dict[str, Any] = getattr(request, "param", {})
-    with RunningGateway(node_name="node-a", **settings) as gateway:
-        yield gateway
-    assert gateway.errors == []
+@dataclass
+class Gateway:
+    """One gateway of one node or several. The dashboard is opened at the first node.
+
+    Attributes:
+        kind: Where placement is.
+    """
+
+    kind: Literal["memory", "redis"]
+    settings: Mapping[str, Any]
+    servers: Sequence[str]
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    nodes: list[RunningGateway] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Where the dashboard is opened."""
+        return self.nodes[0].url
+
+    def node(self, name: str, server: str, *, port: int = 0) -> RunningGateway:
+        """Make a node of this gateway, or with memory a gateway of its own under the same key; it is to be started."""
+        environment = {"GATEWAY_API_KEYS": self.key}
+        node = RunningGateway(server, environment, port=port, node_name=name, **self.settings)
+        node.key = self.key
+        return node
+
+    def start(self, stack: ExitStack) -> None:
+        """Start all nodes."""
+        with ThreadPoolExecutor() as threads:
+            names = (f"node-{letter}" for letter in "abc")
+            for node in threads.map(RunningGateway.start, map(self.node, names, self.servers)):
+                stack.callback(node.stop)
+                self.nodes.append(node)
+
+    async def is_ready(self) -> None:
+        """Wait until every node answers for all, and nobody is connected."""
+        async with httpx.AsyncClient(headers={"authorization": f"Bearer {self.key}"}, trust_env=False) as http:
+            for node in self.nodes:
+                async with asyncio.timeout(MILLISECONDS / 1000):
+                    while not await self._idle(http, node):
+                        await asyncio.sleep(0.05)
+
+    async def _idle(self, http: httpx.AsyncClient, node: RunningGateway) -> bool:
+        listed = await http.get(f"{node.url}/api/v1/nodes")
+        if listed.status_code == 503:
+            return False
+        nodes = listed.json()["items"]
+        return len(nodes) == len(self.nodes) and not any(each["connections"] for each in nodes)
 
 
-@pytest.fixture
-async def traffic(gateway: RunningGateway) -> AsyncIterator[Traffic]:
-    async with Traffic(gateway) as traffic:
+@pytest.fixture(scope="session", params=["memory", "redis"])
+def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
+    """A gateway for all tests: one node, or three on a Redis. Both servers take part."""
+    with ExitStack() as stack:
+        settings: dict[str, Any] = {"slow_reader": "drop-oldest", "retry_ms": 200}
+        if request.param == "memory":
+            made = Gateway("memory", settings, ["daphne"])
+        else:
+            if BINARY is None:
+                pytest.skip("not run: redis-server is not installed")
+            redis = stack.enter_context(RedisServer())
+            settings |= {"redis_url": redis.url, "node_ttl_seconds": NODE_TTL_SECONDS}
+            made = Gateway("redis", settings, ["uvicorn", "daphne", "uvicorn"])
+        made.start(stack)
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def traffic(gateway: Gateway) -> AsyncIterator[Traffic]:
+    """Nobody is connected when a test begins, and nothing was wrong with a node when it ends."""
+    await gateway.is_ready()
+    before = [len(node.errors) for node in gateway.nodes]
+    async with Traffic(*gateway.nodes) as traffic:
         yield traffic
+    for node, errors in zip(gateway.nodes, before, strict=True):
+        assert node.errors[errors:] == []
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
@@ -61,7 +135,7 @@ async def browser() -> AsyncIterator[Browser]:
 class Visit:
     """A page, and all that it said and asked for."""
 
-    def __init__(self, page: Page, gateway: RunningGateway) -> None:
+    def __init__(self, page: Page, gateway: Gateway | RunningGateway) -> None:
         self.page = page
         self.gateway = gateway
         self.complaints: list[str] = []
@@ -97,14 +171,16 @@ class Visit:
             assert self.gateway.key not in address
 
 
-@pytest.fixture
-async def visit(browser: Browser, gateway: RunningGateway) -> AsyncIterator[Visit]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def visit(browser: Browser, gateway: Gateway, traffic: Traffic) -> AsyncIterator[Visit]:
+    """A page on the first node; the test's own context, so that it begins signed out."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     page = await context.new_page()
     page.set_default_timeout(MILLISECONDS)
     visit = Visit(page, gateway)
     yield visit
     visit.check()
+    await context.close()
 
 
 async def audit(page: Page) -> list[str]:

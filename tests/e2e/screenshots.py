@@ -69,7 +69,7 @@ async def take(page: Page, name: str, theme: str) -> None:
 
 async def visit(browser: Browser, traffic: Traffic, theme: str, width: int = 1200, height: int = 720) -> None:
     """Go through the tabs in one theme."""
-    gateway = traffic.gateway
+    gateway = traffic.nodes[0]
     context = await browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
     page = await context.new_page()
     phone = "-phone" if width < 500 else ""

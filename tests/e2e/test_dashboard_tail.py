@@ -6,12 +6,14 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.e2e.dashboard import MILLISECONDS, NEEDED, Visit, audit, browser, events_of, gateway, traffic, visit
+from tests.e2e.dashboard import MILLISECONDS, NEEDED, Gateway, Visit, audit, browser, events_of, gateway, traffic, visit
 from tests.e2e.traffic import Traffic
 from tests.gateway import RunningGateway
 
@@ -82,14 +84,18 @@ async def test_a_tail_shows_published_and_dropped(visit: Visit, traffic: Traffic
     await expect(options).to_have_count(0)
 
 
-async def test_a_tail_outlives_a_restart_and_says_so(browser: Browser) -> None:
-    first = await asyncio.to_thread(RunningGateway(node_name="node-a", retry_ms=200).start)
-    second: RunningGateway | None = None
+async def test_a_tail_outlives_a_restart_and_a_change_of_key(browser: Browser, gateway: Gateway) -> None:
     page = await browser.new_page()
-    visit = Visit(page, first)
-    try:
+    async with AsyncExitStack() as stack:
+
+        async def start(node: RunningGateway) -> RunningGateway:
+            stack.push_async_callback(asyncio.to_thread, node.stop)
+            return await asyncio.to_thread(node.start)
+
+        first = await start(gateway.node("first", "daphne"))
+        visit = Visit(page, first)
         await visit.open("?view=tail&topic=news")
-        await expect(page.get_by_text("Live from node-a")).to_be_visible()
+        await expect(page.get_by_text("Live from first")).to_be_visible()
         async with Traffic(first) as traffic:
             await traffic.publish("news", id="before")
         options = events_of(page)
@@ -99,24 +105,28 @@ async def test_a_tail_outlives_a_restart_and_says_so(browser: Browser) -> None:
         await expect(page.get_by_text("Connecting again")).to_be_visible()
 
         port = int(first.url.rpartition(":")[2])
-        restarted = RunningGateway(
-            environment={"GATEWAY_API_KEYS": first.key}, port=port, node_name="node-b", retry_ms=200
-        )
-        second = await asyncio.to_thread(restarted.start)
-        await expect(page.get_by_text("Live from node-b")).to_be_visible()
-        await expect(options.nth(2)).to_contain_text("Connected again, to node-b.")
-        second.key = first.key
+        second = await start(gateway.node("second", "uvicorn", port=port))
+        await expect(page.get_by_text("Live from second")).to_be_visible()
+        await expect(options.nth(2)).to_contain_text("Connected again, to second.")
         async with Traffic(second) as traffic:
             await traffic.publish("news", id="after")
         await expect(options.nth(3)).to_contain_text("after")
         await expect(options.nth(0)).to_contain_text("before")
         # Totals and lists have come back by themselves as well.
         await expect(page.get_by_role("region", name="Totals")).not_to_contain_text("cannot be reached")
+
+        await asyncio.to_thread(second.stop)
+        third = await start(replace(gateway, key="another-key").node("third", "daphne", port=port))
+        await expect(page.get_by_role("dialog")).to_contain_text("no longer taken")
+        await visit.sign_in(third.key)
+        await expect(page.get_by_text("Live from third")).to_be_visible()
+        async with Traffic(third) as traffic:
+            await traffic.publish("news", id="under-another-key")
+        await expect(options.last).to_contain_text("under-another-key")
+        await expect(options.nth(0)).to_contain_text("before")
+        assert page.url.endswith("?view=tail&topic=news")
         visit.check()
-    finally:
-        await asyncio.to_thread(first.stop)
-        if second is not None:
-            await asyncio.to_thread(second.stop)
+    await page.close()
 
 
 HOSTILE = {

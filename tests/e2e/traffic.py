@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import json
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -26,12 +28,23 @@ class SseSubscriber:
         self, topics: tuple[str, ...], reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, slow: bool
     ) -> None:
         self.topics = topics
+        self.id = ""
+        """The connection's id, as `gateway.open` told it."""
         self.received = b""
         self.closed = asyncio.Event()
         """Set once the gateway has ended the connection."""
         self._reader = reader
         self._writer = writer
-        self._task = None if slow else asyncio.create_task(self._read())
+        self._slow = slow
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Read the first event, and then on, unless slow."""
+        block = await asyncio.wait_for(self._reader.readuntil(b"\n\n"), SECONDS)
+        opened = next(line for line in block.splitlines() if line.startswith(b"data: "))
+        self.id = str(json.loads(opened.removeprefix(b"data: "))["connection"])
+        if not self._slow:
+            self._task = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         try:
@@ -57,21 +70,25 @@ async def _drain(socket: websockets.ClientConnection) -> None:
 class Traffic:
     """What flows through one gateway. Everything opened ends with it.
 
+    Connections go to the nodes in turn, unless a node is named; publishes go to the last one.
+
     Args:
-        gateway: The gateway, started.
+        nodes: The gateway's nodes, started.
     """
 
-    def __init__(self, gateway: RunningGateway) -> None:
-        self.gateway = gateway
-        self.http = httpx.AsyncClient(
-            base_url=gateway.url,
-            headers={"authorization": f"Bearer {gateway.key}"},
-            timeout=SECONDS,
-            trust_env=False,
-        )
+    def __init__(self, *nodes: RunningGateway) -> None:
+        self.nodes = nodes
+        self.http = self._client(nodes[-1])
+        self._turns = itertools.cycle(nodes)
         self.subscribers: list[SseSubscriber] = []
         self._sockets: list[websockets.ClientConnection] = []
         self._readers: list[asyncio.Task[None]] = []
+
+    @staticmethod
+    def _client(node: RunningGateway) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=node.url, headers={"authorization": f"Bearer {node.key}"}, timeout=SECONDS, trust_env=False
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,17 +103,21 @@ class Traffic:
         await asyncio.gather(*self._readers)
         await self.http.aclose()
 
-    async def subscribe(self, *topics: str, user_agent: str = "test/1", slow: bool = False) -> SseSubscriber:
-        """Open an SSE connection; returns when the gateway has answered. A slow one reads nothing more."""
-        address = urlsplit(self.gateway.url)
+    async def subscribe(
+        self, *topics: str, user_agent: str = "test/1", slow: bool = False, at: RunningGateway | None = None
+    ) -> SseSubscriber:
+        """Open an SSE connection; returns when the gateway has opened it. A slow one reads nothing more."""
+        address = urlsplit((at or next(self._turns)).url)
         reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=4096)
         path = f"/sse?topic={quote(','.join(topics), safe='')}"
         head = f"GET {path} HTTP/1.1\r\nhost: {address.netloc}\r\nuser-agent: {user_agent}\r\n\r\n"
         writer.write(head.encode("latin-1"))
         answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SECONDS)
         assert answer.startswith(b"HTTP/1.1 200"), answer
-        self.subscribers.append(SseSubscriber(topics, reader, writer, slow=slow))
-        return self.subscribers[-1]
+        subscriber = SseSubscriber(topics, reader, writer, slow=slow)
+        self.subscribers.append(subscriber)
+        await subscriber.begin()
+        return subscriber
 
     async def leave(self, subscriber: SseSubscriber) -> None:
         """End one subscriber, and wait until its connection is gone from the gateway."""
@@ -113,21 +134,27 @@ class Traffic:
         for start in range(0, len(for_all), 50):
             await asyncio.gather(*(self.subscribe(*topics) for topics in for_all[start : start + 50]))
 
-    async def connect(self, *topics: str, user_agent: str = "test/1") -> websockets.ClientConnection:
+    async def connect(
+        self, *topics: str, user_agent: str = "test/1", at: RunningGateway | None = None
+    ) -> websockets.ClientConnection:
         """Open a WebSocket connection."""
-        url = f"{self.gateway.url.replace('http', 'ws', 1)}/ws?topic={quote(','.join(topics), safe='')}"
+        url = f"{(at or next(self._turns)).url.replace('http', 'ws', 1)}/ws?topic={quote(','.join(topics), safe='')}"
         socket = await websockets.connect(url, user_agent_header=user_agent, proxy=None)
         self._sockets.append(socket)
         await asyncio.wait_for(socket.recv(), SECONDS)
         self._readers.append(asyncio.create_task(_drain(socket)))
         return socket
 
-    async def publish(self, *topics: str, id: str, data: str = "", event: str | None = None) -> bool:
+    async def publish(
+        self, *topics: str, id: str, data: str = "", event: str | None = None, at: RunningGateway | None = None
+    ) -> bool:
         """Publish one event; returns whether it was delivered to anybody."""
         body: dict[str, Any] = {"topics": list(topics), "id": id, "data": data}
         if event is not None:
             body["event"] = event
-        answer = await self.http.post("/api/v1/publish", json=body)
+        async with contextlib.AsyncExitStack() as stack:
+            http = self.http if at is None else await stack.enter_async_context(self._client(at))
+            answer = await http.post("/api/v1/publish", json=body)
         assert answer.status_code in {200, 204}, answer.text
         return answer.status_code == 200
 

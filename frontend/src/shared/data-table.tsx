@@ -1,7 +1,7 @@
 import type { Header, ReactTable, Row, RowData } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown, ArrowUp, ChevronsUpDown } from "lucide-react";
-import { useRef } from "react";
+import { useEffect, useRef } from "react";
 
 import { Table, TableCell, TableHead, TableRow } from "@/components/ui/table";
 
@@ -21,6 +21,10 @@ interface DataTableProps<Data extends RowData> {
   /** The rows' places in the whole list, should there be pages. */
   firstRow?: number;
   totalRows?: number;
+  /** Which page of which list this is: another one begins at its top. */
+  page: string;
+  /** Whether the rows are still those of the page before. */
+  busy?: boolean;
 }
 
 export function DataTable<Data extends RowData>({
@@ -29,8 +33,13 @@ export function DataTable<Data extends RowData>({
   columnClasses = {},
   firstRow = 0,
   totalRows,
+  page,
+  busy = false,
 }: DataTableProps<Data>) {
   const frame = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (frame.current) frame.current.scrollTop = 0;
+  }, [page]);
   const rows = table.getRowModel().rows;
   const virtual = rows.length > VIRTUAL_FROM;
   // eslint-disable-next-line react-hooks/incompatible-library -- nothing of the virtualizer is kept in a memo
@@ -52,8 +61,12 @@ export function DataTable<Data extends RowData>({
       ref={frame}
       role="region"
       aria-label={label}
+      aria-busy={busy}
       tabIndex={0}
-      className="max-h-[calc(100dvh-16.5rem)] min-h-64 overflow-auto rounded-b-lg"
+      className={cn(
+        "max-h-[calc(100dvh-16.5rem)] min-h-64 overflow-auto rounded-lg transition-opacity",
+        busy && "opacity-60 delay-200",
+      )}
     >
       <Table aria-label={label} aria-rowcount={totalRows === undefined ? -1 : totalRows + 1}>
         <thead>

@@ -101,6 +101,15 @@ async def test_before_it_is_built_it_says_how(
     assert (await anonymous.get(f"/dashboard/{SCRIPT}")).status_code == 404
 
 
+@pytest.mark.skipif(not pages.built(), reason="not run: the dashboard is not built (make frontend)")
+async def test_the_first_load_is_under_200_kb(anonymous: httpx.AsyncClient) -> None:
+    page = await anonymous.get("/dashboard/", headers={"accept-encoding": "gzip"})
+    addresses = re.findall(r'(?:src|href)="(/dashboard/[^"]+)"', page.text)
+    loaded = [page, *[await anonymous.get(address, headers={"accept-encoding": "gzip"}) for address in addresses]]
+    assert {answer.headers["content-type"].partition(";")[0] for answer in loaded} >= {"text/javascript", "text/css"}
+    assert sum(int(answer.headers["content-length"]) for answer in loaded) < 200_000
+
+
 async def test_other_methods_are_refused(anonymous: httpx.AsyncClient) -> None:
     answer = await anonymous.post("/dashboard/")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS")

@@ -54,7 +54,7 @@ export function ConnectionsPage() {
   const limit = pageSize(parameters.get("limit"));
   const cursor = parameters.get("cursor");
   const trail = useMemo(() => readTrail(state), [state]);
-  const { data, error, isPending, refetch, dataUpdatedAt } = useConnections(filters, limit, cursor);
+  const { data, error, isPending, isPlaceholderData, refetch, dataUpdatedAt } = useConnections(filters, limit, cursor);
   const items = data?.items ?? NO_CONNECTIONS;
   const [shown, setShown] = useState<string | null>(null);
   const [closing, setClosing] = useState<Connection | null>(null);
@@ -118,7 +118,13 @@ export function ConnectionsPage() {
         ) : items.length === 0 ? (
           <NoConnections filtered={filtered} later={cursor !== null} />
         ) : (
-          <DataTable table={table} label="Connections" columnClasses={columnClasses} />
+          <DataTable
+            table={table}
+            label="Connections"
+            columnClasses={columnClasses}
+            page={JSON.stringify([filters, limit, cursor])}
+            busy={isPlaceholderData}
+          />
         )}
       </div>
       {data && (data.total > 0 || cursor !== null) && (

@@ -33,7 +33,7 @@ export function TopicsPage() {
   const sort = parameters.get("sort");
   const size = pageSize(parameters.get("limit"));
   const asked = Number(parameters.get("page") ?? "1");
-  const { data, error, isPending, refetch, dataUpdatedAt } = useTopics(q);
+  const { data, error, isPending, isPlaceholderData, refetch, dataUpdatedAt } = useTopics(q);
   const { rows, total } = data ?? EMPTY;
   const pages = Math.max(1, Math.ceil(rows.length / size));
   const page = Math.min(Math.max(1, Number.isInteger(asked) ? asked : 1), pages);
@@ -85,6 +85,8 @@ export function TopicsPage() {
             columnClasses={columnClasses}
             firstRow={(page - 1) * size}
             totalRows={rows.length}
+            page={JSON.stringify([q, sort, size, page])}
+            busy={isPlaceholderData}
           />
         )}
       </div>
