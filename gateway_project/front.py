@@ -3,6 +3,7 @@
 from publishing.admission import too_large
 from publishing.body import BodyRefused, ClientGone, read_body
 from publishing.keys import Keys
+from topics import turns
 from topics.asgi import Application, Message, Receive, Scope, Send
 from topics.consumers.subscription import header
 from topics.cors import Cors
@@ -39,6 +40,10 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or let Django."""
+        with turns.many_needed():
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not scope["path"].startswith(API_PREFIX):
             await self._django(scope, _Replay(b"", receive), send)
             return

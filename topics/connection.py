@@ -1,6 +1,7 @@
 """One connection: a client's SSE response or WebSocket, or an administrator's tail."""
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -10,6 +11,8 @@ from topics.outbox import Outbox, OutboxLimits
 from topics.placement.base import ConnectionRecord, Transport
 from topics.wire import sse, websocket
 from topics.writer import Writer
+
+logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 2.0
 """How long a client gets to take its last bytes before the connection is reset."""
@@ -57,19 +60,21 @@ class Connection:
 
     __slots__ = (
         "_closing",
-        "_encoding",
         "_joinable",
         "_on_gap",
         "_on_slow",
         "_outbox",
         "_quiet_ticks",
+        "_sent_at_tick",
         "client",
+        "encoding",
         "id",
         "sent",
         "since",
         "topics",
         "transport",
         "user_agent",
+        "writer",
     )
 
     def __init__(
@@ -92,10 +97,13 @@ class Connection:
         self.since = time.time()
         self.sent = 0
         """Events taken for it, less those dropped; some of them may still wait."""
-        self._encoding = Encoding.of(form, writer.framing)
+        self.writer = writer
+        self.encoding = Encoding.of(form, writer.framing)
+        """Which bytes of an event are its."""
         self._joinable = writer.framing in JOINABLE
         self._closing = False
         self._quiet_ticks = 0
+        self._sent_at_tick = 0
         self._on_gap = on_gap
         self._on_slow = on_slow
         self._outbox = Outbox(
@@ -134,25 +142,28 @@ class Connection:
         Args:
             first: The payload, without framing.
         """
-        self._outbox.open(frame(first, self._encoding.framing))
+        self._outbox.open(frame(first, self.encoding.framing))
 
     def deliver(self, batch: Batch) -> None:
-        """Write a batch, or let it wait. This is what a delivery costs: keep it short."""
+        """Write a batch, or let it wait."""
         outbox = self._outbox
-        self._quiet_ticks = 0
         if outbox.clear and (self._joinable or batch.size == 1):
             self.sent += batch.size
-            if not outbox.writer.write(batch.joined(self._encoding)):
-                outbox.blocked()
+            outbox.write(batch.joined(self.encoding))
             return
         if self._closing:
             return
         self.sent += batch.size
         for encoded in batch.events:
             outbox.put(
-                encoded.frame(self._encoding),
+                encoded.frame(self.encoding),
                 tuple(topic for topic in encoded.event.topics if topic in self.topics),
             )
+
+    def deliver_rest(self, batch: Batch, rest: bytes) -> None:
+        """Write what the socket did not take of a batch."""
+        self.sent += batch.size
+        self._outbox.write(rest)
 
     def tell(self, payload: bytes) -> None:
         """Write something of this connection's own, in order with its events.
@@ -161,7 +172,7 @@ class Connection:
             payload: Without framing.
         """
         self._quiet_ticks = 0
-        self._outbox.put(frame(payload, self._encoding.framing))
+        self._outbox.put(frame(payload, self.encoding.framing))
 
     def tick(self, quiet_ticks: int) -> None:
         """Count a tick of the clock; after `quiet_ticks` without a write, write a keep-alive.
@@ -169,10 +180,12 @@ class Connection:
         Only SSE: a WebSocket is kept alive by the server's protocol pings. Bytes that wait keep a connection busy by
         themselves, and TCP_USER_TIMEOUT ends one whose peer takes none.
         """
-        self._quiet_ticks += 1
+        # A delivery counts in `sent` alone: it has nothing else to remember.
+        self._quiet_ticks = 1 + (self._quiet_ticks if self.sent == self._sent_at_tick else 0)
+        self._sent_at_tick = self.sent
         if self._quiet_ticks >= quiet_ticks and self.transport == "sse" and self._outbox.clear:
             self._quiet_ticks = 0
-            self._outbox.write(frame(sse.KEEP_ALIVE, self._encoding.framing))
+            self._outbox.write(frame(sse.KEEP_ALIVE, self.encoding.framing))
 
     def close(self, reason: str, *, code: int, retry_ms: int) -> None:
         """Tell the client why, let it take what waits, and end.
@@ -196,7 +209,7 @@ class Connection:
         if self._closing:
             return
         self._closing = True
-        writer = self._outbox.writer
+        writer = self.writer
         self._outbox.finish(lambda: writer.close(code if self.transport == "websocket" else None))
         self._outbox.clear = False
         asyncio.get_running_loop().call_later(CLOSE_SECONDS, writer.abort)
@@ -205,7 +218,7 @@ class Connection:
         """Reset at once."""
         self._closing = True
         self._outbox.discard()
-        self._outbox.writer.abort()
+        self.writer.abort()
 
     def gone(self) -> None:
         """Forget what waits: the client has left."""
@@ -219,10 +232,52 @@ class Connection:
     def _overflowed(self) -> None:
         self._closing = True
         self._on_slow(self)
-        self._outbox.writer.abort()
+        self.writer.abort()
 
     def _gap_frame(self, topic: str, missed: int) -> bytes:
-        return frame(gap_payload(self.transport, topic, missed, "slow-reader"), self._encoding.framing)
+        return frame(gap_payload(self.transport, topic, missed, "slow-reader"), self.encoding.framing)
+
+
+def deliver_all(connections: Iterable[Connection], batch: Batch) -> None:
+    """Deliver a batch to many. This is what a delivery costs: keep it short.
+
+    Where nothing waits, the socket is called from here. That nothing waits is the writer's to say: before it is
+    opened, while anything is held, and from its end on, `direct` is None.
+    """
+    encoding: Encoding | None = None
+    data = b""
+    length = 0
+    events = batch.size
+    for connection in connections:
+        try:
+            send = connection.writer.direct
+            if send is None:
+                connection.deliver(batch)
+                continue
+            if connection.encoding is not encoding:
+                data = batch.joined(connection.encoding)
+                length = len(data)
+                encoding = connection.encoding
+            try:
+                taken = send(data)
+            except OSError:
+                # Full, or gone: the writer finds out which.
+                taken = 0
+            if taken == length:
+                connection.sent += events
+            else:
+                connection.deliver_rest(batch, data[taken:])
+        except Exception:
+            # Whatever state it is in: the others still get the event.
+            logger.exception("delivery failed", extra={"connection": connection.id})
+            _cut_off(connection)
+
+
+def _cut_off(connection: Connection) -> None:
+    try:
+        connection.abort()
+    except Exception:
+        logger.exception("reset failed", extra={"connection": connection.id})
 
 
 def gap_payload(transport: Transport, topic: str, missed: int | None, reason: str) -> bytes:

@@ -17,6 +17,12 @@ JOIN_BYTES = 65_536
 
 SlowReader = Literal["disconnect", "drop-oldest"]
 
+_Queue = deque[tuple[bytes, tuple[str, ...]]]
+
+# Stands for every queue that has never held anything: an empty deque of one's own is 760 bytes a connection. It cannot
+# hold anything.
+_UNUSED: _Queue = deque(maxlen=0)
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxLimits:
@@ -80,7 +86,7 @@ class Outbox:
         self._gap_frame = gap_frame
         self._on_overflow = on_overflow
         self._on_gap = on_gap
-        self._queue: deque[tuple[bytes, tuple[str, ...]]] = deque()
+        self._queue = _UNUSED
         self._queued_bytes = 0
         self._events = 0
         self._gaps: dict[str, int] = {}
@@ -134,6 +140,8 @@ class Outbox:
         if self.clear:
             self.write(frame)
             return
+        if self._queue is _UNUSED:
+            self._queue = deque()
         self._queue.append((frame, topics))
         self._queued_bytes += len(frame)
         self._events += bool(topics)
@@ -149,17 +157,20 @@ class Outbox:
         """Forget all that waits; the connection is gone."""
         self._finish = _nothing
         self.clear = False
-        self._queue.clear()
+        self._queue = _UNUSED
         self._queued_bytes = 0
         self._events = 0
         self._gaps.clear()
         self._behind_since = None
         self.writer.on_drain = None
+        # Who owns this is owned by nobody else: what has ended is freed at once, not when the collector comes round.
+        self._gap_frame, self._on_overflow, self._on_gap = _no_gap, _nothing, _ignore
 
     def _overflow(self) -> None:
+        on_overflow = self._on_overflow
         if self._limits.policy == "disconnect":
             self.discard()
-            self._on_overflow()
+            on_overflow()
             return
         dropped = 0
         kept: list[tuple[bytes, tuple[str, ...]]] = []
@@ -179,7 +190,7 @@ class Outbox:
         if len(kept) > self._limits.events or (not self._events and self._queued_bytes > self._limits.bytes):
             # Answers to a client that asks and reads none of them: dropping events makes no room for those.
             self.discard()
-            self._on_overflow()
+            on_overflow()
 
     def _drained(self) -> None:
         # The gap stands where the dropped events stood: before everything that still waits.
@@ -220,4 +231,13 @@ class Outbox:
 
 
 def _nothing() -> None:
-    """Stand in for a `finish` that has been called."""
+    """Stand in for what has been called, or will not be."""
+
+
+def _ignore(_missed: int) -> None:
+    """Stand in for `on_gap` when the connection is gone."""
+
+
+def _no_gap(_topic: str, _missed: int) -> bytes:
+    """Stand in for `gap_frame` when the connection is gone."""
+    return b""

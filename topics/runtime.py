@@ -14,7 +14,7 @@ from topics.conf import GatewaySettings
 from topics.connection import Connection
 from topics.encoding import Format
 from topics.exceptions import Draining, PlacementUnavailable, Refused, TooManyConnections, TooManyFromClient
-from topics.hub import SLICE, Hub
+from topics.hub import SHORT_SLICE, Hub
 from topics.outbox import OutboxLimits
 from topics.placement.base import Node, Placement
 from topics.placement.memory import MemoryPlacement
@@ -191,7 +191,7 @@ class Runtime:
         logger.info("draining", extra={"connections": len(connections)})
         for position, connection in enumerate(connections):
             connection.close("shutdown", code=websocket.CLOSE_RESTART, retry_ms=self._come_back())
-            if position % SLICE == SLICE - 1:
+            if position % SHORT_SLICE == SHORT_SLICE - 1:
                 await asyncio.sleep(0)
         deadline = time.monotonic() + self.settings.drain_seconds
         while self.hub.everything() and time.monotonic() < deadline:  # noqa: ASYNC110 - a shutdown may poll

@@ -48,6 +48,14 @@ class Writer(Protocol):
     on_drain: Callable[[], None] | None
 
     @property
+    def direct(self) -> Callable[[bytes], int] | None:
+        """The socket's own `send` while the connection is open, nothing is held, and frames may be joined; else None.
+
+        The fan-out calls it: two Python calls less a delivery. It may take a part or raise OSError; then the rest goes
+        to `write`.
+        """
+
+    @property
     def pending_bytes(self) -> int:
         """Bytes that the server process holds for this socket (not those in the kernel)."""
 
@@ -84,6 +92,7 @@ class SendWriter:
 
     def __init__(self, send: Send, framing: Framing) -> None:
         self.framing = framing
+        self.direct: None = None
         self.on_drain: Callable[[], None] | None = None
         self._send = send
         self._queue: deque[tuple[Message, int]] = deque()

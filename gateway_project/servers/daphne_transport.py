@@ -188,13 +188,15 @@ class TransportWriter:
         end: Called with the close code when the writer is closed; it writes the end and closes the connection.
     """
 
-    __slots__ = ("_end", "_ended", "_send", "_transport", "_waiting", "framing", "on_drain")
+    __slots__ = ("_end", "_ended", "_send", "_transport", "_waiting", "direct", "framing", "on_drain")
 
     def __init__(self, transport: Any, framing: Framing, end: Callable[[int | None], None]) -> None:
         self.framing = framing
         self.on_drain: Callable[[], None] | None = None
         self._transport = transport
         self._send: Callable[[bytes], int] = _not_started
+        # The same while it is the socket's, else None.
+        self.direct: Callable[[bytes], int] | None = None
         self._end = end
         self._ended = False
         self._waiting = False
@@ -214,16 +216,18 @@ class TransportWriter:
             return
         if transport._tempDataLen or transport.dataBuffer:
             self._send = _behind
+            self.direct = None
             # Twisted calls its producer when the buffer is empty only if it paused it before.
             transport.producerPaused = True
         else:
             # The socket's own method: a file descriptor's number may be another client's by the time it is used.
-            self._send = transport.socket.send
+            self._send = self.direct = transport.socket.send
 
     def stop(self) -> None:
         """Write nothing more: the end has been written, or the connection is lost."""
         self._ended = True
         self._send = _ended
+        self.direct = None
         self.on_drain = None
 
     @property

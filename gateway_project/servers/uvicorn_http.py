@@ -1,23 +1,22 @@
-"""uvicorn's HTTP/1.1 on httptools, made to keep the gateway's promises about bodies, streams and bad input."""
+"""HTTP/1.1 for uvicorn on httptools, made to keep the gateway's promises about bodies, streams and bad input."""
 
 import asyncio
 import logging
-from asyncio.events import TimerHandle
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, cast
 
 import httptools
-from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway_project.servers import limits
-from gateway_project.servers.uvicorn_exchange import Exchange
-from gateway_project.servers.uvicorn_head import TOO_LARGE, Refused, RequestHead, invalid, target
+from gateway_project.servers.uvicorn_deadline import Deadline
+from gateway_project.servers.uvicorn_exchange import STATUS_LINE, Exchange
+from gateway_project.servers.uvicorn_head import TOO_LARGE, Refused, RequestHead, invalid
 from gateway_project.servers.uvicorn_websocket import GatewayWebSocketProtocol
 from gateway_project.servers.uvicorn_writer import Linger, UvicornWriter, notice_silence, reset
+from topics.asgi import Application, Scope
 from topics.problems import Problem
 from topics.wire.sse import LAST_CHUNK
 from topics.writer import EXTENSION, Framing
@@ -30,12 +29,18 @@ IDLE_SECONDS = 75
 MAX_PIPELINED = 128
 """Requests that wait behind another on one connection; what follows is dropped and the connection closed."""
 
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+_FRAMING = {"1.0": Framing.IDENTITY, "1.1": Framing.CHUNKED}
+
 _TIMEOUT = Problem(408, "timeout", "The request's headers did not arrive in time; send them at once.")
 _INTERNAL = Problem(500, "internal-error", "The gateway failed to answer; its log says why.")
 
 
-class GatewayHttpProtocol(HttpToolsProtocol):
+class GatewayHttpProtocol(asyncio.Protocol):
     """One client connection that speaks HTTP.
+
+    uvicorn's own protocol keeps some thirty attributes in a dictionary, two events and a timer for each request; this
+    one has the same signature and none of its code.
 
     Args:
         config: uvicorn's, loaded.
@@ -44,6 +49,39 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         header_timeout: Seconds from a request's first byte to the end of its headers.
         peer_timeout: Seconds that the peer of a stream may acknowledge or take nothing.
     """
+
+    __slots__ = (
+        "_active",
+        "_app_state",
+        "_begun",
+        "_client",
+        "_config",
+        "_deadline",
+        "_deaf",
+        "_drain_waiters",
+        "_half_closed",
+        "_head",
+        "_header_timeout",
+        "_in_body",
+        "_in_headers",
+        "_last_word",
+        "_linger",
+        "_parser",
+        "_peer_timeout",
+        "_pipeline",
+        "_progress",
+        "_read_paused",
+        "_server",
+        "_state",
+        "_unfinished",
+        "_upgrading",
+        "_watched",
+        "latest",
+        "loop",
+        "lost",
+        "transport",
+        "write_paused",
+    )
 
     def __init__(
         self,
@@ -55,12 +93,22 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         header_timeout: float = limits.HEADER_TIMEOUT_SECONDS,
         peer_timeout: float = 30.0,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self.header_timeout = header_timeout
-        self.peer_timeout = peer_timeout
+        self._config = config
+        self._state = server_state
+        self._app_state = app_state
+        self._header_timeout = header_timeout
+        self._peer_timeout = peer_timeout
+        self.loop = _loop or asyncio.get_running_loop()
+        self.transport: asyncio.Transport
         self.lost = False
+        self.write_paused = False
+        self.latest: Exchange | None = None
+        # The exchange whose response is due; those behind it wait.
         self._active: Exchange | None = None
-        self._timer: TimerHandle | None = None
+        self._pipeline: deque[Exchange] | None = None
+        self._parser = self._new_parser()
+        self._head = RequestHead()
+        self._deadline = Deadline(self.loop)
         self._linger: Linger | None = None
         # What comes from the client is thrown away: a stream is running, or the connection ends after its answers.
         self._deaf = False
@@ -69,35 +117,39 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         self._half_closed = False
         self._in_headers = False
         self._in_body = False
+        self._upgrading = False
         self._watched = False
         # Bytes that came without completing anything: an endless header, trailer or chunk extension.
         self._unfinished = 0
         self._begun = 0
         self._progress = False
-        self._head = RequestHead()
-        self._upgrading = False
+        self._read_paused = False
+        self._drain_waiters: list[asyncio.Future[None]] = []
 
     # Connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock: a client that says nothing is not kept."""
-        super().connection_made(transport)
-        self._set_timer(self.header_timeout, self._headers_late)
+        self.transport = transport
+        self._client = _address(transport.get_extra_info("peername"))
+        self._server = _address(transport.get_extra_info("sockname"))
+        self._state.connections.add(self)  # type: ignore[arg-type]
+        self._deadline.set(self._header_timeout, self._headers_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application and let everything go."""
         self.lost = True
-        self._clear_timer()
+        self._state.connections.discard(self)
+        self._deadline.stop()
         if self._linger is not None:
             self._linger.stop()
         if self._active is not None:
             self._active.disconnect()
-        self.pipeline.clear()
-        super().connection_lost(exc)
-        self._active = None
-        self.cycle = None  # type: ignore[assignment]
+        self._pipeline = self._active = self.latest = None
+        self._parser = None
+        self.resume_writing()
 
-    def eof_received(self) -> bool:  # type: ignore[override]
+    def eof_received(self) -> bool:
         """A half-close: gone for a stream or an unfinished request; others still get their answer."""
         active = self._active
         self._half_closed = True
@@ -106,23 +158,51 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         elif active is None or active.streaming or active.more_body:
             self._gone()
         else:
-            if self._in_body:
-                self._forget(cast("Exchange", self.cycle))
+            if self._in_body and self.latest is not None:
+                self._forget(self.latest)
             self._end_after_answers()
         return True
 
     def pause_writing(self) -> None:
         """The transport holds more than its limit."""
-        super().pause_writing()
-        if self._active is not None:
+        self.write_paused = True
+        if self._active is not None and self._active.writer is not None:
             self._active.writer.paused()
         self._watch()
 
     def resume_writing(self) -> None:
-        """The transport holds little or nothing."""
-        super().resume_writing()
-        if self._active is not None:
+        """The transport holds little or nothing, or is lost."""
+        self.write_paused = False
+        waiters, self._drain_waiters = self._drain_waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._active is not None and self._active.writer is not None:
             self._active.writer.resumed()
+
+    async def drained(self) -> None:
+        """Wait until the transport takes more, or the connection is lost."""
+        while self.write_paused:
+            waiter = self.loop.create_future()
+            self._drain_waiters.append(waiter)
+            await waiter
+
+    def pause_reading(self) -> None:
+        """Let the kernel keep what comes."""
+        if not self._read_paused:
+            self._read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if self._read_paused:
+            self._read_paused = False
+            self.transport.resume_reading()
+
+    @property
+    def default_headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """Fields of every response."""
+        return self._state.default_headers
 
     def shutdown(self) -> None:
         """The server stops: close when idle, else after the answer."""
@@ -151,18 +231,18 @@ class GatewayHttpProtocol(HttpToolsProtocol):
                 self._unfinished += len(data)
             if self._unfinished > limits.MAX_HEADER_BYTES:
                 self._fail(TOO_LARGE if self._in_headers else invalid("A chunk's framing has no end."))
-            elif self._in_headers and self._timer is None:
-                self._set_timer(self.header_timeout, self._headers_late)
+            elif self._in_headers and not self._deadline.is_set:
+                self._deadline.set(self._header_timeout, self._headers_late)
             elif self._in_body and self._active is None:
                 # The rest of a body that nobody reads: it may take its time, but not stop.
-                self._set_timer(limits.LINGER_TOTAL_SECONDS, self._close)
+                self._deadline.set(limits.LINGER_TOTAL_SECONDS, self._close)
 
     def _listens(self) -> bool:
         return not (self._deaf or self.lost)
 
     def _feed(self, data: bytes) -> None:
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
@@ -181,8 +261,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         """The first byte of a request."""
         if self._deaf:
             return
-        super().on_message_begin()
-        self._clear_timer()
+        self._deadline.clear()
         self._begun += 1
         self._in_headers = True
         self._unfinished = 0
@@ -192,51 +271,48 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """Gather a part of the request target."""
         if not self._deaf:
-            super().on_url(url)
+            self._head.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One field of the header section, or of the trailers, which are counted and dropped."""
-        if self._deaf:
-            return
-        self._head.count(name, value)
-        if self._in_headers:
-            super().on_header(name, value)
-            self._head.field(name.lower(), value)
+        """One field of the header section, or of the trailers."""
+        if not self._deaf:
+            self._head.add(name, value)
 
     def on_headers_complete(self) -> None:
         """Dispatch: the application decides on the headers; the body waits for `receive`."""
         if self._deaf:
             return
-        self._clear_timer()
+        self._deadline.clear()
         self._in_headers = False
-        version = self.parser.get_http_version()
-        method = self.parser.get_method()
-        self._head.check(method, self.url, version)
-        self.scope["method"] = method.decode("ascii")
-        self.scope["http_version"] = version
-        if self.parser.should_upgrade():
+        parser, head = self._parser, self._head
+        version = parser.get_http_version()
+        method = parser.get_method()
+        head.complete(method, version)
+        if parser.should_upgrade():
             self._upgrading = True
             return
         self._in_body = self._progress = True
-        self.scope["path"], self.scope["raw_path"], self.scope["query_string"] = target(self.url)
-        writer = UvicornWriter(self, self.transport, Framing.IDENTITY if version == "1.0" else Framing.CHUNKED)
-        self.scope["extensions"] = {EXTENSION: {"writer": writer}}
-        cycle = Exchange(
+        has_body = head.chunked or bool(head.content_length)
+        writer = None if has_body else UvicornWriter(self, self.transport, _FRAMING[version])
+        exchange = Exchange(
             self,
+            self._scope(method, version, writer),
             writer,
-            self.scope,
-            remaining=None if self._head.chunked else (self._head.content_length or 0),
-            expect_100_continue=self.expect_100_continue and version == "1.1",
-            keep_alive=version == "1.1" and self.parser.should_keep_alive(),
+            remaining=None if head.chunked else (head.content_length or 0),
+            expects_continue=head.expects_continue and version == "1.1",
+            keep_alive=version == "1.1" and parser.should_keep_alive(),
         )
-        self.cycle = cycle
         if self._active is None:
-            self._start(cycle, self.app)
-        elif len(self.pipeline) < MAX_PIPELINED:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, self.app))
+            self.latest = exchange
+            self._start(exchange)
+            return
+        if self._pipeline is None:
+            self._pipeline = deque()
+        if len(self._pipeline) < MAX_PIPELINED:
+            self.latest = exchange
+            self.pause_reading()
+            self._pipeline.append(exchange)
         else:
-            self.cycle = self.pipeline[0][0]
             self._end_after_answers()
 
     def on_body(self, body: bytes) -> None:
@@ -244,41 +320,68 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         if self._deaf or self._upgrading:
             return
         self._progress = True
-        cast("Exchange", self.cycle).body_received(body)
+        cast("Exchange", self.latest).body_received(body)
 
     def on_message_complete(self) -> None:
         """The end of a request."""
         if self._deaf or self._upgrading:
             return
         self._in_body = False
-        cast("Exchange", self.cycle).body_complete()
+        cast("Exchange", self.latest).body_complete()
         if self._active is None:
-            self._set_timer(IDLE_SECONDS, self._close)
+            self._deadline.set(IDLE_SECONDS, self._close)
 
-    def _start(self, cycle: Exchange, app: ASGI3Application) -> None:
-        self._active = cycle
-        self._start_asgi_task(cycle, app)
+    def _scope(self, method: bytes, version: str, writer: UvicornWriter | None) -> Scope:
+        path, raw_path, query = self._head.target()
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "method": method.decode("ascii"),
+            "scheme": "http",
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "root_path": "",
+            "headers": self._head.fields,
+            "client": self._client,
+            "server": self._server,
+            "extensions": {} if writer is None else {EXTENSION: {"writer": writer}},
+        }
+
+    def _start(self, exchange: Exchange) -> None:
+        self._active = exchange
+        task = self.loop.create_task(exchange.run(cast("Application", self._config.loaded_app)))
+        self._state.tasks.add(task)
+        task.add_done_callback(self._state.tasks.discard)
+
+    def _new_parser(self) -> Any:
+        parser = httptools.HttpRequestParser(self)
+        # What comes behind a request that said `connection: close` is dropped, not an error.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     # Upgrade
 
     def _upgrade(self, rest: bytes) -> None:
         if self._deaf:
             return
-        websocket = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in self.headers)
-        if self.scope["method"] == "CONNECT":
+        head, method = self._head, self._parser.get_method()
+        version = self._parser.get_http_version()
+        websocket = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in head.fields)
+        if method == b"CONNECT":
             self._fail(invalid("This is no proxy: CONNECT is not understood."))
-        elif websocket and self.scope["method"] == "GET" and self.scope["http_version"] == "1.1":
+        elif websocket and method == b"GET" and version == "1.1":
             self._upgrade_to_websocket(rest)
         else:
             # An upgrade that is not spoken here is to be ignored (RFC 9110 §7.8): Java's HttpClient offers h2c with
             # every first request. The parser insists on its own way, so it gets the request again without.
-            head = [self.scope["method"].encode(), b" ", self.url, b" HTTP/"]
-            head += [self.scope["http_version"].encode(), b"\r\n"]
-            for name, value in self.headers:
+            again = [method, b" ", head.url, b" HTTP/", version.encode(), b"\r\n"]
+            for name, value in head.fields:
                 if name != b"upgrade":
-                    head += [name, b": ", value, b"\r\n"]
-            self.parser = httptools.HttpRequestParser(self)
-            self._feed(b"".join([*head, b"\r\n"]) + rest)
+                    again += [name, b": ", value, b"\r\n"]
+            self._parser = self._new_parser()
+            self._feed(b"".join([*again, b"\r\n"]) + rest)
 
     def _upgrade_to_websocket(self, rest: bytes) -> None:
         if self._active is not None:
@@ -289,89 +392,87 @@ class GatewayHttpProtocol(HttpToolsProtocol):
             self._fail(invalid("A WebSocket handshake has no body (RFC 6455 §4.1)."))
             return
         try:
-            path, raw_path, query = target(self.url)
+            path, raw_path, query = self._head.target()
         except Refused as refused:
             self._fail(refused.problem)
             return
-        self._clear_timer()
-        self.connections.discard(self)
-        protocol = GatewayWebSocketProtocol(
-            self.config, self.server_state, self.app_state, peer_timeout=self.peer_timeout
-        )
+        self._deadline.stop()
+        self._state.connections.discard(self)
+        protocol = GatewayWebSocketProtocol(self._config, self._state, self._app_state, peer_timeout=self._peer_timeout)
         protocol.connection_made(self.transport)
         self.transport.set_protocol(protocol)
-        protocol.handshake(path, raw_path, query, self.headers, rest)
-        self.parser = None  # type: ignore[assignment]
+        protocol.handshake(path, raw_path, query, self._head.fields, rest)
+        self._parser = None
 
     # Answers
 
     def begin_stream(self) -> None:
         """What the client sends from now on is read, so that its end is noticed, and dropped."""
-        cycle = self._active
-        if cycle is None or cycle.streaming:
+        exchange = self._active
+        if exchange is None or exchange.streaming:
             return
-        cycle.streaming = True
+        exchange.streaming = True
         self._deaf = True
-        self._clear_timer()
-        self.pipeline.clear()
-        self.flow.resume_reading()
+        self._deadline.stop()
+        self._pipeline = self._parser = None
+        self.resume_reading()
         self._watch()
         if self._half_closed:
             self.loop.call_soon(self._gone)
 
     def end_stream(self, code: int | None) -> None:
         """End the running stream and the connection."""
-        cycle = self._active
-        if cycle is None or self.lost or self.transport.is_closing():
+        exchange = self._active
+        if exchange is None or self.lost or self.transport.is_closing():
             return
-        cycle.disconnect()
+        exchange.disconnect()
         self._active = None
-        if cycle.writer.framing is Framing.CHUNKED:
+        if exchange.writer is not None and exchange.writer.framing is Framing.CHUNKED:
             self.transport.write(LAST_CHUNK)
         self._close_slowly(limits.MAX_CLOSE_WAIT_SECONDS)
 
-    def answered(self, cycle: Exchange) -> None:
+    def answered(self, exchange: Exchange) -> None:
         """A response is complete: go on with the next request, or close."""
         self._active = None
-        self.server_state.total_requests += 1
+        self._state.total_requests += 1
         if self.lost or self.transport.is_closing():
             return
-        if self.pipeline and cycle.keep_alive:
-            self._start(*cast("tuple[Exchange, ASGI3Application]", self.pipeline.pop()))
-            if not self.pipeline and not self._deaf:
-                self.flow.resume_reading()
+        if self._pipeline and exchange.keep_alive:
+            self._start(self._pipeline.popleft())
+            if not self._pipeline and not self._deaf:
+                self.resume_reading()
         elif self._last_word is not None:
             self._answer_problem(self._last_word)
-        elif self._deaf or not cycle.keep_alive:
+        elif self._deaf or not exchange.keep_alive:
             self._close_slowly()
         else:
-            self.flow.resume_reading()
+            self.resume_reading()
             if self._in_body:
-                self._set_timer(limits.LINGER_TOTAL_SECONDS, self._close)
+                self._deadline.set(limits.LINGER_TOTAL_SECONDS, self._close)
             elif not self._in_headers:
-                self._set_timer(IDLE_SECONDS, self._close)
+                self._deadline.set(IDLE_SECONDS, self._close)
 
-    def application_failed(self, cycle: Exchange) -> None:
+    def application_failed(self, exchange: Exchange) -> None:
         """The application gave no whole answer: say so, or let the client see that it is cut off."""
-        if cycle is not self._active or self.lost:
+        if exchange is not self._active or self.lost:
             return
-        if cycle.sent_anything:
+        if exchange.sent_anything:
             reset(self.transport)
         else:
-            cycle.disconnect()
+            exchange.disconnect()
             self._active = None
-            self._answer_problem(_INTERNAL, bodiless=cycle.scope["method"] == "HEAD")
+            self._answer_problem(_INTERNAL, bodiless=exchange.scope["method"] == "HEAD")
 
     def _fail(self, problem: Problem) -> None:
         """Answer a request that cannot be understood, after the responses that are owed before it."""
-        self._clear_timer()
+        self._deadline.clear()
         self._deaf = True
-        culprit = cast("Exchange | None", self.cycle) if self._in_body else None
+        culprit = self.latest if self._in_body else None
         if culprit is not None:
             self._forget(culprit)
         if self._active is not None and self._active is not culprit:
             self._last_word = problem
-            self.flow.resume_reading()
+            self.resume_reading()
         elif culprit is not None and culprit.sent_anything:
             self._active = None
             self._close_slowly()
@@ -382,7 +483,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def _answer_problem(self, problem: Problem, *, bodiless: bool = False) -> None:
         if self._linger is not None or self.lost or self.transport.is_closing():
             return
-        headers = [*self.server_state.default_headers, *problem.asgi_headers(), (b"connection", b"close")]
+        headers = [*self._state.default_headers, *problem.asgi_headers(), (b"connection", b"close")]
         head = [STATUS_LINE[problem.status]]
         for name, value in headers:
             head += [name, b": ", value, b"\r\n"]
@@ -391,22 +492,23 @@ class GatewayHttpProtocol(HttpToolsProtocol):
 
     # Ends
 
-    def _forget(self, cycle: Exchange) -> None:
+    def _forget(self, exchange: Exchange) -> None:
         """A request that came to no end."""
-        cycle.disconnect()
-        self.pipeline = deque(item for item in self.pipeline if item[0] is not cycle)
+        exchange.disconnect()
+        if self._pipeline and self._pipeline[-1] is exchange:
+            self._pipeline.pop()
 
     def _end_after_answers(self) -> None:
         """Hear nothing more; close when every response that is owed has been sent."""
         self._deaf = True
-        self._clear_timer()
-        last = self.pipeline[0][0] if self.pipeline else self._active
+        self._deadline.clear()
+        last = self._pipeline[-1] if self._pipeline else self._active
         if last is not None:
             last.keep_alive = False
 
     def _close_slowly(self, stuck_after: float = limits.LINGER_TOTAL_SECONDS) -> None:
         self._deaf = True
-        self._clear_timer()
+        self._deadline.clear()
         if self._linger is not None or self.lost or self.transport.is_closing():
             return
         self._linger = Linger(self.transport, stuck_after=stuck_after, half_closed=self._half_closed)
@@ -426,10 +528,9 @@ class GatewayHttpProtocol(HttpToolsProtocol):
     def _watch(self) -> None:
         if not self._watched:
             self._watched = True
-            notice_silence(self.transport, self.peer_timeout)
+            notice_silence(self.transport, self._peer_timeout)
 
     def _headers_late(self) -> None:
-        self._timer = None
         if not self._in_headers:
             self.transport.close()
         elif self._active is not None:
@@ -437,12 +538,7 @@ class GatewayHttpProtocol(HttpToolsProtocol):
         else:
             self._fail(_TIMEOUT)
 
-    def _set_timer(self, seconds: float, callback: Callable[[], None]) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self.loop.call_later(seconds, callback)
 
-    def _clear_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+def _address(name: Any) -> tuple[str, int] | None:
+    # A Unix socket has none.
+    return (name[0], name[1]) if isinstance(name, tuple) else None

@@ -54,6 +54,20 @@ class ScriptedWriter:
     def pending_bytes(self) -> int:
         return len(self._held)
 
+    @property
+    def direct(self) -> Callable[[bytes], int] | None:
+        # As a server's writer: not before the first write, not while anything is held, not after the end.
+        shut = self.framing is Framing.MESSAGE or not self.writes or self._held or self.closed_with or self.aborted
+        return None if shut else self._send
+
+    def _send(self, data: bytes) -> int:
+        if self.take == 0:
+            raise BlockingIOError
+        rest = self._give(data)
+        if not rest:
+            self.writes.append(data)
+        return len(data) - len(rest)
+
     def write(self, data: bytes) -> bool:
         if self.aborted:
             return False

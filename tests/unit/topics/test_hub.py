@@ -189,6 +189,8 @@ async def test_events_wait_until_the_connection_is_opened(hub: Hub) -> None:
 
 
 class BrokenWriter(ScriptedWriter):
+    direct = None
+
     def write(self, data: bytes) -> bool:
         if self.writes:
             raise OSError("a fault of the server's")
