@@ -15,6 +15,7 @@ import pytest
 
 from tests.conformance.subject import eventually, unique
 from tests.faults.conftest import Start
+from tests.faults.nodes import is_ready, start_nodes
 from tests.faults.subject import Subject, client_of
 from tests.gateway import RunningGateway
 from tests.raw.sse import SseStream
@@ -36,20 +37,7 @@ def redis() -> Iterator[RedisServer]:
 @pytest.fixture
 async def nodes(start: Start, redis: RedisServer) -> list[Subject]:
     """Three nodes that share a key, all of them ready."""
-    started = await asyncio.gather(
-        *[
-            start(redis_url=redis.url, node_ttl_seconds=TTL, node_name=name, api_keys="shared-key-of-the-test")
-            for name in ("a", "b", "c")
-        ]
-    )
-    for node in started:
-        node.http.headers["authorization"] = "Bearer shared-key-of-the-test"
-        await eventually(lambda node=node: is_ready(node), within=10)  # type: ignore[misc]
-    return list(started)
-
-
-async def is_ready(node: Subject) -> bool:
-    return (await node.http.get("/ready")).status_code == 200
+    return await start_nodes(start, redis, node_ttl_seconds=TTL)
 
 
 async def publish(node: Subject, topic: str, number: int | str) -> int:

@@ -72,6 +72,12 @@ class Address:
         return {**host, "address": self.url}
 
 
+def sentinels_of(client: Redis) -> list[Redis]:
+    """Return the clients of the sentinels that a client asks; redis-py leaves it to others to close them."""
+    found: list[Redis] = getattr(getattr(client.connection_pool, "sentinel_manager", None), "sentinels", [])
+    return found
+
+
 def parse_address(url: str) -> Address:
     """Read an URL.
 

@@ -6,6 +6,7 @@ reads its own mark knows that it is subscribed, and a number that is not the nex
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import secrets
@@ -20,7 +21,7 @@ from redis.exceptions import RedisError
 
 from topics.events import Event
 from topics.placement.base import Drop
-from topics.placement.redis.address import Address
+from topics.placement.redis.address import Address, sentinels_of
 from topics.placement.redis.commands import unavailable
 from topics.placement.redis.envelope import Envelope, unpack_drop, unpack_event
 
@@ -128,8 +129,13 @@ class EventChannel:
 
     async def close(self) -> None:
         """Unsubscribe from everything. What was joined is kept for `open`."""
+        # The layer makes a client anew after each flush, and forgets those that it asked where Redis is.
+        clients = [shard._redis for shard in self._layer._shards if shard._redis is not None]
         with contextlib.suppress(RedisError, OSError):
             await self._layer.flush()
+        for sentinel in itertools.chain.from_iterable(map(sentinels_of, clients)):
+            with contextlib.suppress(RedisError, OSError):
+                await sentinel.aclose(close_connection_pool=True)
         if self._receiver is not None:
             self._receiver.cancel()
             await asyncio.wait([self._receiver])

@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 
 from topics.exceptions import PlacementUnavailable
 from topics.placement.base import Node
-from topics.placement.redis.address import Address
+from topics.placement.redis.address import Address, sentinels_of
 from topics.placement.redis.commands import Commands, unavailable
 from topics.placement.redis.keys import Keys
 
@@ -180,7 +180,8 @@ class Lease:
                 await self._release(self.session)
         self.era, self.reachable = None, False
         await self.commands.close()
-        await self.client.aclose(close_connection_pool=True)
+        for client in (*sentinels_of(self.client), self.client):
+            await client.aclose(close_connection_pool=True)
 
     def fail(self) -> None:
         """Take note that Redis may not hold all that it was told."""
