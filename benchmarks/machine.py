@@ -5,7 +5,9 @@ import os
 import platform
 import resource
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,6 +20,8 @@ RESULTS = ROOT / "benchmark-results"
 
 def prepare() -> None:
     """Make `.bench` and take every file descriptor that the system allows; servers inherit the limit."""
+    # Servers run in sessions of their own: an end by SIGTERM must end them, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     (BENCH / "bin").mkdir(parents=True, exist_ok=True)
     (BENCH / ".gitignore").write_text("*\n")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

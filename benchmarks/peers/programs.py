@@ -251,7 +251,7 @@ class Pushpin(Peer):
                         # A request moves from the proxy to the handler once it is held. While others are on that way
                         # the handler misses messages of streams, logs "received message out of sequence" and cancels
                         # them: so one opens after the other, and nothing is published for a while.
-                        "opening": 1,
+                        "opening_at_most": 1,
                         "settle_seconds": 3.0,
                         "publish_address": f"127.0.0.1:{push}",
                         "publish_status": [200],

@@ -76,17 +76,19 @@ class PythonApp(Peer):
         """Run it."""
         port = free_port()
         target = f"{self._module}:application"
-        if self._server == "daphne":
-            arguments = ["daphne", "--bind", "127.0.0.1", "--port", str(port), "--verbosity", "0", target]
-        else:
-            arguments = ["uvicorn", "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
-            arguments += ["--no-access-log", "--backlog", "4096", "--timeout-keep-alive", "3600", target]
-        command = [str(VIRTUALENV / "bin" / arguments[0]), *arguments[1:]]
         more: dict[str, Any] = {
             "publish_status": [200],
             "dropped_status": [self._dropped_status],
             "probe_target": "/health",
         }
+        if self._server == "daphne":
+            # It listens with a backlog of 50: of thousands at once it resets some. And a round can take it seconds.
+            more |= {"opening_at_most": 50, "warm_up_rounds": 2}
+            arguments = ["daphne", "--bind", "127.0.0.1", "--port", str(port), "--verbosity", "0", target]
+        else:
+            arguments = ["uvicorn", "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
+            arguments += ["--no-access-log", "--backlog", "4096", "--timeout-keep-alive", "3600", target]
+        command = [str(VIRTUALENV / "bin" / arguments[0]), *arguments[1:]]
         with (
             scratch() as folder,
             running(command, folder=folder, port=port, environment={"PYTHONPATH": str(APPS)}, cwd=folder) as pid,
