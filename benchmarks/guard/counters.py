@@ -7,6 +7,8 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +67,8 @@ class Strace:
                 tracer.wait()
             if tracer.stderr is not None:
                 tracer.stderr.close()
+        if not self._output.exists():
+            raise NotPossible("strace wrote nothing")
         rows = re.findall(r"^ *(\d+) (\w+)$", self._output.read_text(), re.MULTILINE)
         counts[SYSTEM_CALLS] = sum(int(calls) for calls, name in rows if name != "total")
 
@@ -120,10 +124,18 @@ class Inside:
 
 
 def why_no_strace() -> str | None:
-    """Return why system calls cannot be counted here, or None."""
+    """Return why system calls cannot be counted here, or None: another process of this user must be traceable."""
     if shutil.which("strace") is None:
         return "strace is not installed"
-    done = subprocess.run(["strace", "-f", "-c", "-o", os.devnull, "true"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        return f"strace may not trace here: {done.stderr.strip().rpartition(chr(10))[2]}"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) as process,
+    ):
+        try:
+            with Strace(process.pid, Path(folder)).counting():
+                pass
+        except NotPossible as refusal:
+            return f"strace may not trace here ({refusal})"
+        finally:
+            process.kill()
     return None
