@@ -23,6 +23,7 @@ from benchmarks.server import ServerFailed, free_port, running, scratch
 SERVERS = ("daphne", "uvicorn")
 PER_NODE = 1000
 EVENTS_COUNTED = 200
+_END = "end of the count"
 READY_SECONDS = 40.0
 LIMIT = 1.15
 """The largest allowed ratio of the CPU per delivery of a node in company to that of a node alone, without Redis."""
@@ -213,18 +214,23 @@ def _messages(server: str, redis_port: int) -> dict[str, Any]:
         with _gateway(server, 3, redis_port, holders) as target:
             # The channel's name is known once somebody subscribes: it is found by what is new.
             before = _channels(redis)
-            with _one_subscriber(target.address):
+            addresses = [target.address, *target.more["more_addresses"]]
+            # These stay while it is counted who listens; the generator's are gone when it ends.
+            with contextlib.ExitStack() as stack:
+                for address in addresses:
+                    stack.enter_context(_one_subscriber(address))
                 (channel,) = [name for name in _channels(redis) - before if name.endswith("bench-0")]
                 listener.command("SUBSCRIBE", channel)
+                listener.command("SUBSCRIBE", _END)
                 report = drive(target, row, 1.0)
                 events = messages = 0
                 receivers = 0
                 if "events" in report:
                     receivers = redis.command("PUBSUB", "NUMSUB", channel)[1] - 1
-                    redis.command("PUBLISH", channel, "end of the count")
+                    redis.command("PUBLISH", _END, "end")
                     # Marks of subscribers that come are no events; those begin with E.
-                    while (message := listener.read()[2]) != "end of the count":
-                        messages += message.startswith("E ")
+                    while (message := listener.read())[1] != _END:
+                        messages += message[2].startswith("E ")
                     events = report["events"] + row.settings["warm_up_rounds"]
     except ServerFailed as failure:
         return {"error": str(failure)}
