@@ -13,7 +13,7 @@ const (
 	drainWait   = 30 * time.Second
 	openWait    = 120 * time.Second
 	repeatWait  = 100 * time.Millisecond
-	moreWarmUps = 10
+	moreWarmUps = 4
 	bufferBytes = 256 * 1024
 )
 
