@@ -1,6 +1,6 @@
 """Take the screenshots of the dashboard again: ``python -m tests.e2e.screenshots``.
 
-They go to test-results/screenshots/ as PNG files of few colours, and show a real gateway with made-up traffic.
+They go to test-results/screenshots/, and show a real gateway of three nodes with made-up traffic.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ import asyncio
 import itertools
 import json
 import random
+import secrets
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.e2e.dashboard import CHROMIUM, events_of
 from tests.e2e.traffic import Traffic
 from tests.gateway import ROOT, RunningGateway
+from tests.redis_server import RedisServer
 
 DIRECTORY = ROOT / "test-results" / "screenshots"
 TOPICS = (
@@ -54,6 +58,7 @@ async def flow(traffic: Traffic, stop: asyncio.Event) -> None:
         for topic, _, events in TOPICS:
             amount = round(events * chance.uniform(0.3, 1.2))
             await traffic.publish_many(topic, (f"{number}-{each}" for each in range(amount)), an_order(number, chance))
+        await traffic.publish("exports", id=f"x-{number}", data="0123456789abcdef" * 20_000)
         if number % 3 == 0:
             await traffic.publish("user:9001", id=f"n-{number}", data="{}")
         if stop.is_set():
@@ -61,32 +66,41 @@ async def flow(traffic: Traffic, stop: asyncio.Event) -> None:
         await asyncio.sleep(0.5)
 
 
-async def take(page: Page, name: str, theme: str) -> None:
-    path = DIRECTORY / f"{name}-{theme}.png"
-    await page.screenshot(path=path, animations="disabled")
-    print(path.relative_to(ROOT), f"{path.stat().st_size / 1000:.0f} kB")
+async def take(page: Page, name: str, themes: Sequence[str]) -> None:
+    for theme in themes:
+        await page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+        path = DIRECTORY / f"{name}-{theme}.png"
+        await page.screenshot(path=path, animations="disabled")
+        print(path.relative_to(ROOT), f"{path.stat().st_size / 1000:.0f} kB")
 
 
-async def visit(browser: Browser, traffic: Traffic, theme: str, width: int = 1200, height: int = 720) -> None:
-    """Go through the tabs in one theme."""
+async def visit(browser: Browser, traffic: Traffic, themes: Sequence[str], width: int, height: int) -> None:
+    """Go through the tabs."""
     gateway = traffic.nodes[0]
     context = await browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
     page = await context.new_page()
+    page.set_default_timeout(90_000)
     phone = "-phone" if width < 500 else ""
-    await page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
     await page.goto(f"{gateway.url}/dashboard/?sort=-rate")
-    if theme == "light" and not phone:
-        await take(page, "sign-in", theme)
+    await page.get_by_label("API key").wait_for()
+    await take(page, f"sign-in{phone}", themes[:1])
     await page.get_by_label("API key").fill(gateway.key)
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_role("row", name="prices.BTCUSD").wait_for()
     # The sparklines fill within a minute.
     await page.wait_for_timeout(62_000)
-    await take(page, f"topics{phone}", theme)
+    await take(page, f"topics{phone}", themes)
+    await page.get_by_role("button", name="3 nodes").click()
+    await page.get_by_role("dialog", name="Nodes").wait_for()
+    await take(page, f"nodes{phone}", themes[:1])
+    await page.keyboard.press("Escape")
     await page.get_by_role("navigation", name="Views").get_by_role("link", name="Connections").click()
-    await page.get_by_role("row").nth(8).wait_for()
-    await page.wait_for_timeout(2500)
-    await take(page, f"connections{phone}", theme)
+    await page.get_by_text("slow for").first.wait_for()
+    await take(page, f"connections{phone}", themes)
+    await page.get_by_role("row").nth(1).get_by_role("button").first.click()
+    await page.get_by_role("dialog").wait_for()
+    await take(page, f"connection{phone}", themes[:1])
+    await page.keyboard.press("Escape")
     await page.get_by_role("navigation", name="Views").get_by_role("link", name="Tail Events").click()
     await page.get_by_label("Topic", exact=True).fill("payments")
     await page.get_by_role("button", name="Tail").click()
@@ -95,7 +109,7 @@ async def visit(browser: Browser, traffic: Traffic, theme: str, width: int = 120
     await events_of(page).nth(15).wait_for()
     if not phone:
         await events_of(page).nth(10).click()
-    await take(page, f"tail{phone}", theme)
+    await take(page, f"tail{phone}", themes)
     await context.close()
 
 
@@ -117,26 +131,56 @@ async def pay(traffic: Traffic, *, rounds: int = 7) -> None:
             await traffic.leave(subscriber)
 
 
+def nodes(stack: ExitStack) -> list[RunningGateway]:
+    """Start three nodes on a Redis of their own."""
+    redis = stack.enter_context(RedisServer())
+    key = secrets.token_urlsafe(24)
+    started = []
+    for number in range(3):
+        node = RunningGateway(
+            ("daphne", "uvicorn", "daphne")[number],
+            {"GATEWAY_API_KEYS": key},
+            redis_url=redis.url,
+            node_name=f"gateway-{number}",
+            node_host=f"10.0.3.{17 + number}",
+            slow_reader="drop-oldest",
+            # Twice as long a client may take nothing before its socket is given up.
+            heartbeat_seconds=120,
+        )
+        node.key = key
+        started.append(stack.enter_context(node))
+    return started
+
+
+async def crowd(traffic: Traffic) -> None:
+    """Let subscribers come, two of whom read nothing."""
+    chance = random.Random(7)
+    wanted = [topic for topic, connections, _ in TOPICS for _ in range(connections)]
+    chance.shuffle(wanted)
+    for number, topic in enumerate(wanted):
+        topics = (topic, "alerts") if number % 11 == 4 and topic != "alerts" else (topic,)
+        agent = chance.choice(AGENTS)
+        if number in {2, 6}:
+            await traffic.subscribe("exports", user_agent=agent, slow=True)
+        if number % 3 == 2:
+            await traffic.connect(*topics, user_agent=agent)
+        else:
+            await traffic.subscribe(*topics, user_agent=agent)
+
+
 async def main() -> None:
     DIRECTORY.mkdir(parents=True, exist_ok=True)
-    with RunningGateway(node_name="gateway-0", node_host="10.0.3.17:8080") as gateway:
-        async with Traffic(gateway) as traffic, async_playwright() as playwright:
-            chance = random.Random(7)
-            wanted = [topic for topic, connections, _ in TOPICS for _ in range(connections)]
-            chance.shuffle(wanted)
-            for number, topic in enumerate(wanted):
-                topics = (topic, "alerts") if number % 11 == 4 and topic != "alerts" else (topic,)
-                agent = chance.choice(AGENTS)
-                if number % 3 == 2:
-                    await traffic.connect(*topics, user_agent=agent)
-                else:
-                    await traffic.subscribe(*topics, user_agent=agent)
+    with ExitStack() as stack:
+        gateways = await asyncio.to_thread(nodes, stack)
+        async with Traffic(*gateways) as traffic, async_playwright() as playwright:
+            while (await traffic.http.get("/ready")).status_code != 200:
+                await asyncio.sleep(0.1)
+            await crowd(traffic)
             stop = asyncio.Event()
             flowing = asyncio.create_task(flow(traffic, stop))
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            await visit(browser, traffic, "light")
-            await visit(browser, traffic, "dark")
-            await visit(browser, traffic, "light", width=390, height=844)
+            await visit(browser, traffic, ("light", "dark"), 1200, 720)
+            await visit(browser, traffic, ("light",), 390, 844)
             await browser.close()
             stop.set()
             await flowing

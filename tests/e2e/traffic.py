@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import socket
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -61,9 +62,9 @@ class SseSubscriber:
         self._writer.transport.abort()
 
 
-async def _drain(socket: websockets.ClientConnection) -> None:
+async def _drain(client: websockets.ClientConnection) -> None:
     with contextlib.suppress(websockets.ConnectionClosed):
-        async for _ in socket:
+        async for _ in client:
             pass
 
 
@@ -98,8 +99,8 @@ class Traffic:
     ) -> None:
         for subscriber in self.subscribers:
             await subscriber.end()
-        for socket in self._sockets:
-            socket.transport.abort()
+        for client in self._sockets:
+            client.transport.abort()
         await asyncio.gather(*self._readers)
         await self.http.aclose()
 
@@ -109,6 +110,9 @@ class Traffic:
         """Open an SSE connection; returns when the gateway has opened it. A slow one reads nothing more."""
         address = urlsplit((at or next(self._turns)).url)
         reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=4096)
+        if slow:
+            # Else the kernel would take megabytes in the reader's place.
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         path = f"/sse?topic={quote(','.join(topics), safe='')}"
         head = f"GET {path} HTTP/1.1\r\nhost: {address.netloc}\r\nuser-agent: {user_agent}\r\n\r\n"
         writer.write(head.encode("latin-1"))
@@ -139,11 +143,11 @@ class Traffic:
     ) -> websockets.ClientConnection:
         """Open a WebSocket connection."""
         url = f"{(at or next(self._turns)).url.replace('http', 'ws', 1)}/ws?topic={quote(','.join(topics), safe='')}"
-        socket = await websockets.connect(url, user_agent_header=user_agent, proxy=None)
-        self._sockets.append(socket)
-        await asyncio.wait_for(socket.recv(), SECONDS)
-        self._readers.append(asyncio.create_task(_drain(socket)))
-        return socket
+        client = await websockets.connect(url, user_agent_header=user_agent, proxy=None)
+        self._sockets.append(client)
+        await asyncio.wait_for(client.recv(), SECONDS)
+        self._readers.append(asyncio.create_task(_drain(client)))
+        return client
 
     async def publish(
         self, *topics: str, id: str, data: str = "", event: str | None = None, at: RunningGateway | None = None

@@ -79,7 +79,7 @@ function Figure({ label, hint, value, perSecond, course: values, alarming = fals
   return (
     <div className="flex min-w-0 flex-col bg-surface px-3 py-2" title={hint}>
       <dt className="truncate text-xs text-muted-foreground">{label}</dt>
-      <dd className="flex flex-wrap items-end gap-x-2">
+      <dd className="flex flex-col sm:flex-row sm:flex-wrap sm:items-end sm:gap-x-2">
         <span className="text-lg leading-6 font-semibold tabular-nums">{value ?? "–"}</span>
         {perSecond !== undefined && (
           <span

@@ -43,7 +43,7 @@ export const columns: Column<TopicRow>[] = [
     header: "Topic",
     sortFn: "basic",
     cell: ({ row: { original: topic } }) => (
-      <span className="flex items-center gap-2">
+      <span className="flex items-baseline gap-2">
         <Link
           to={{ view: "connections", topic: topic.name }}
           title={topic.name}
@@ -69,13 +69,11 @@ export const columns: Column<TopicRow>[] = [
     enableSorting: false,
     accessorFn: (topic) => topic.nodes.length,
     cell: ({ row: { original: topic } }) => (
-      <span className="flex max-w-64 flex-wrap gap-1" title={topic.nodes.join(", ")}>
-        {topic.nodes.slice(0, 2).map((node) => (
-          <Badge key={node} className="max-w-36">
-            <span className="truncate">{node}</span>
-          </Badge>
-        ))}
-        {topic.nodes.length > 2 && <Badge>+{topic.nodes.length - 2}</Badge>}
+      <span className="flex gap-1" title={topic.nodes.join(", ")}>
+        <Badge className="max-w-36">
+          <span className="truncate">{topic.nodes[0]}</span>
+        </Badge>
+        {topic.nodes.length > 1 && <Badge>+{topic.nodes.length - 1}</Badge>}
       </span>
     ),
   },
