@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import figures, machine, nodes, report, results, scale
+from benchmarks.budget import Budget
 from benchmarks.measurement import measure
 from benchmarks.peers import ALL, GATEWAYS, REFERENCES
 from benchmarks.rows import ROWS
@@ -44,7 +45,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="What to measure of them.")
     parser.add_argument("--rounds", type=int, help="Alternating runs of each row (default: 5; scale: 1; nodes: 3).")
     parser.add_argument(
-        "--peer-rounds", type=int, help="Rounds in which the others than floor, Nchan and gateway run (default: all)."
+        "--minutes",
+        type=float,
+        help="Other peers than Nchan leave out rounds, but the first, so that the run takes about so long.",
     )
     parser.add_argument("--seconds", type=float, help="How long each run publishes (default: 3; scale, nodes: 1.5).")
     parser.add_argument("--resume", type=Path, metavar="FILE", help="Go on with raw results that were cut.")
@@ -60,11 +63,12 @@ def _campaign(arguments: argparse.Namespace) -> results.Results:
             raise SystemExit(f"{arguments.resume} is of commit {found['commit']}, not of {machine.commit()}.")
     else:
         found = _begin(arguments)
+    budget = Budget(arguments.minutes, found["rows"], found["rounds"])
     for number in range(found["rounds"]):
         for row_name, rounds in found["rows"].items():
             if len(rounds) > number:
                 continue
-            rounds.append(_round(found, row_name, number))
+            rounds.append(_round(found, row_name, number, budget))
             results.write(found)
     return found
 
@@ -83,14 +87,13 @@ def _begin(arguments: argparse.Namespace) -> results.Results:
     found["peers"] = [name for name in peers if name not in not_run]
     found["versions"] = {name: ALL[name].version() for name in found["peers"]}
     found["not_run"] = not_run
-    found["peer_rounds"] = arguments.peer_rounds or found["rounds"]
     found["rows"] = {name: [] for name in arguments.rows or ROWS}
     return found
 
 
-def _round(found: results.Results, row_name: str, number: int) -> dict[str, Any]:
-    present = [name for name in found["peers"] if number < found["peer_rounds"] or name in (*REFERENCES, *GATEWAYS)]
-    runners = [name for name in present if row_name not in ALL[name].leaves_out]
+def _round(found: results.Results, row_name: str, number: int, budget: Budget) -> dict[str, Any]:
+    able = [name for name in found["peers"] if row_name not in ALL[name].leaves_out]
+    runners = budget.runners(row_name, able)
     # Every second round runs backwards: what drifts favours nobody.
     order = runners if number % 2 == 0 else runners[::-1]
     began = time.monotonic()

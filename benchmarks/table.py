@@ -9,6 +9,7 @@ from benchmarks.figures import Rounds, medians, ratio, significant
 from benchmarks.rows import ROWS, Figure
 
 _REFERENCES = ("floor", "nchan")
+_ALWAYS = (*_REFERENCES, *ahead.GATEWAYS)
 
 
 def render(results: dict[str, Any], pictures: list[str]) -> str:
@@ -93,10 +94,21 @@ def _goals(results: dict[str, Any]) -> Iterable[str]:
 
 
 def _rounds(results: dict[str, Any]) -> str:
-    counts = sorted({len(rounds) for rounds in results["rows"].values()})
-    told = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    fewer = results.get("peer_rounds", counts[-1])
-    return told if fewer >= counts[-1] else f"{told} (peers but Nchan: {fewer})"
+    """Tell how many rounds there are: of the rows, and of the peers that had fewer."""
+    rows = [rounds for rounds in results["rows"].values() if rounds]
+    most = {len(rounds) for rounds in rows}
+    fewest = [
+        sum(name in each for each in rounds)
+        for rounds in rows
+        for name in {name for each in rounds for name in each}
+        if name not in _ALWAYS
+    ]
+    told = _span(most)
+    return told if not fewest or min(fewest) == min(most) else f"{told} (peers but Nchan: {_span(set(fewest))})"
+
+
+def _span(counts: set[int]) -> str:
+    return f"{max(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
 
 
 def _notes(results: dict[str, Any]) -> Iterable[str]:
