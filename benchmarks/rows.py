@@ -1,6 +1,6 @@
 """What is measured: each row is one run of the generator and the figures taken from it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -83,7 +83,10 @@ ROWS: dict[str, Row] = {
             "window-1000",
             "16 publishers, 32 events in flight, 1,000 SSE subscribers",
             {"mode": "deliver", "subscribers": 1000, "publishers": 16, "window": 32},
-            (Figure("CPU µs per delivery", _PER_DELIVERY, goals=_both(("nchan", 0.25, 0.12))), _RATE),
+            (
+                Figure("CPU µs per delivery", _PER_DELIVERY, goals=_both(("nchan", 0.25, 0.12))),
+                replace(_RATE, goals={"gateway-uvicorn": (("", 1e6),)}),
+            ),
         ),
         Row(
             "websocket-1000",

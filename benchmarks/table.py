@@ -74,10 +74,11 @@ def _goals(results: dict[str, Any]) -> Iterable[str]:
                     value = ratio(rounds, figure, peer, to) if to else medians(rounds, figure, peer)
                     if value is None:
                         continue
-                    met = "yes" if value <= limit else "no"
+                    met = "yes" if (value >= limit if figure.more_is_better else value <= limit) else "no"
+                    goal = f"≥ {significant(limit)}" if figure.more_is_better else f"≤ {limit:g}"
                     against = f"ratio to {to}" if to else "value"
                     lines.append(
-                        f"| {row.title} | {figure.title} | {results['titles'][peer]} | {against} | ≤ {limit:g} | "
+                        f"| {row.title} | {figure.title} | {results['titles'][peer]} | {against} | {goal} | "
                         f"{significant(value)} | {met} |"
                     )
     if not lines:
