@@ -215,6 +215,10 @@ async def websocket(scope: dict[str, Any], receive: Receive, send: Send) -> None
             return
         key = "text" if message.get("text") is not None else "bytes"
         await send({"type": "websocket.send", key: message[key]})
+        if path == "/behind":
+            writer = WRITERS[name]
+            note(f"direct-{writer.direct is not None}")
+            writer.write(frame(writer, b"behind"))
 
 
 def state() -> dict[str, Any]:

@@ -229,6 +229,17 @@ async def test_a_writer_writes_frames_and_closes(daphne: DaphneProcess) -> None:
     await daphne.seen("websocket-1006")
 
 
+async def test_a_writer_goes_behind_what_the_server_itself_has_not_written_yet(daphne: DaphneProcess) -> None:
+    async with await RawWebSocket.open(daphne.url, "/behind?behind") as websocket:
+        await websocket.send_frame(TEXT, b"first")
+        assert (await websocket.read_frame()).payload == b"first"
+        assert (await websocket.read_frame()).payload == b"behind"
+        await daphne.seen("direct-False")
+        await daphne.seen("drained-behind")
+        assert (await daphne.ask("/write?behind=10")).json() == {"free": True, "pending": 0}
+        assert (await websocket.read_frame()).payload == b"w" * 10
+
+
 async def test_a_flood_is_not_piled_up_for_an_application_that_does_not_read(hasty: DaphneProcess) -> None:
     before = (await hasty.idle())["memory"]
     websocket = await RawWebSocket.open(hasty.url, "/deaf?flood")
