@@ -19,6 +19,7 @@ django.setup(set_prefix=False)
 from dashboard.tail import TailConsumer
 from gateway_project.front import Front
 from gateway_project.handler import Handler
+from gateway_project.health import PROBES
 from publishing.endpoint import PUBLISH_HEADERS, PublishEndpoint
 from publishing.keys import Keys
 from topics.asgi import Application, Receive, Scope, Send
@@ -64,6 +65,7 @@ _HTTP: dict[str, Application] = {
     "/sse": SseConsumer.as_asgi(cors=_subscriber_cors),
     "/ws": _ws_over_http,
     "/api/v1/tail": TailConsumer.as_asgi(keys=_keys, cors=_admin_cors),
+    **PROBES,
 }
 _WEBSOCKET = {"/ws": WebSocketConsumer.as_asgi(cors=_subscriber_cors)}
 _front = Front(

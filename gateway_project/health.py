@@ -1,32 +1,34 @@
-"""Is the process alive, can it deliver, and what has it counted: `/health`, `/ready`, `/metrics`."""
+"""Is the process alive, and can it deliver: `/health` and `/ready`.
+
+Plain ASGI, answered in a turn or two of the event loop: who asks is an orchestrator that restarts or cuts off what does
+not answer in time, and it asks in the middle of the largest fan-out, too.
+"""
 
 import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
 
-from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.http import require_safe
-from prometheus_client.exposition import choose_encoder
-
-from gateway_project.errors import respond
-from publishing.authentication import allowed
+from topics.asgi import Application, Receive, Scope, Send
 from topics.exceptions import PlacementUnavailable
-from topics.metrics import REGISTRY
-from topics.problems import unauthorized
+from topics.problems import method_not_allowed
+from topics.responses import refuse, respond
 from topics.runtime import running
 
 READY_SECONDS = 2.0
 """How long the message through the layer may take before the node counts as not ready."""
 
+_ALLOW = "GET, HEAD, OPTIONS"
 
-@require_safe
-async def health(request: HttpRequest) -> HttpResponse:
-    """Say that the process answers; it asks nothing else, so that a lost store does not restart every node."""
-    return JsonResponse({"status": "ok"})
+Answer = tuple[int, Mapping[str, str]]
 
 
-@require_safe
-async def ready(request: HttpRequest) -> HttpResponse:
-    """Say whether this node can really deliver: it has just passed a message through the layer to itself."""
+async def _health() -> Answer:
+    # Nothing else is asked, so that a lost store does not restart every node.
+    return 200, {"status": "ok"}
+
+
+async def _ready() -> Answer:
+    # Whether this node can really deliver: it passes a message through the layer to itself.
     try:
         async with asyncio.timeout(READY_SECONDS):
             runtime = await running()
@@ -37,17 +39,35 @@ async def ready(request: HttpRequest) -> HttpResponse:
         return _not_ready("unavailable", "The placement store cannot be reached.")
     except TimeoutError:
         return _not_ready("unavailable", f"The placement store did not answer within {READY_SECONDS:g} seconds.")
-    return JsonResponse({"status": "ready"})
+    return 200, {"status": "ready"}
 
 
-@require_safe
-async def metrics(request: HttpRequest) -> HttpResponse:
-    """Show the counters to Prometheus, in the format that it asks for."""
-    if not (settings.GATEWAY.metrics_public or allowed(request)):
-        return respond(unauthorized())
-    encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    return HttpResponse(encode(REGISTRY), content_type=content_type)
+def _not_ready(status: str, detail: str) -> Answer:
+    return 503, {"status": status, "detail": detail}
 
 
-def _not_ready(status: str, detail: str) -> HttpResponse:
-    return JsonResponse({"status": status, "detail": detail}, status=503, headers={"retry-after": "1"})
+def _endpoint(ask: Callable[[], Awaitable[Answer]]) -> Application:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        if method == "OPTIONS":
+            await respond(send, 204, [(b"allow", _ALLOW.encode())])
+            return
+        if method not in ("GET", "HEAD"):
+            await refuse(send, method_not_allowed(method, _ALLOW))
+            return
+        status, answer = await ask()
+        body = json.dumps(answer).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+        ]
+        if status != 200:
+            headers.append((b"retry-after", b"1"))
+        await respond(send, status, headers, b"" if method == "HEAD" else body)
+
+    return application
+
+
+PROBES: dict[str, Application] = {"/health": _endpoint(_health), "/ready": _endpoint(_ready)}
+"""The endpoints by path."""

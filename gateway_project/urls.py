@@ -1,17 +1,15 @@
-"""The paths that Django answers. Streams and `POST /publish` are answered before it (`gateway_project.asgi`)."""
+"""The paths that Django answers. Streams, `POST /publish` and the probes come before it (`gateway_project.asgi`)."""
 
 from django.conf import settings
 from django.urls import path
 
 from dashboard import views
-from gateway_project import health
 from gateway_project.api import MOUNT, api
+from gateway_project.exposition import metrics
 from gateway_project.static import static_file
 
 urlpatterns = [
-    path("health", health.health),
-    path("ready", health.ready),
-    path("metrics", health.metrics),
+    path("metrics", metrics),
     path(MOUNT.removeprefix("/"), api.urls),
     path("dashboard", views.to_index),
     path("dashboard/", views.index),

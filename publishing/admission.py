@@ -5,7 +5,7 @@ that will not be delivered costs nothing but its headers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from publishing.keys import Keys
 from topics.events import check_event_type, check_id, check_retry, parse_topics
@@ -17,8 +17,7 @@ ALLOW = "POST, OPTIONS"
 _SINGLE = {b"authorization", b"x-api-key", b"x-sse-id", b"x-sse-event", b"x-sse-retry", b"content-length"}
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(NamedTuple):
     """A publish whose headers are in order.
 
     Attributes:

@@ -1,6 +1,6 @@
-"""Fixtures for tests of what Django answers: a real runtime, and clients that call Django's ASGI handler.
+"""Fixtures for tests of what Django and the probes answer: a real runtime, and clients that call them.
 
-The front that stands before Django is left out: every answer here is Django's own.
+The front that stands before Django is left out: what is no probe's answer is Django's own.
 """
 
 from collections.abc import AsyncIterator, Awaitable
@@ -11,6 +11,8 @@ import pytest
 from pytest_django import Settings
 
 from gateway_project.handler import Handler
+from gateway_project.health import PROBES
+from topics.asgi import Application, Receive, Scope, Send
 from topics.conf import GatewaySettings
 from topics.connection import Connection
 from topics.encoding import Format
@@ -21,6 +23,13 @@ from topics.writer import Framing, SendWriter
 KEY = "test-key"
 
 __all__ = ["KEY", "Attach", "anonymous", "api", "attach", "gateway_settings", "runtime"]
+
+
+_handler = cast(Application, Handler())
+
+
+async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
+    await PROBES.get(scope["path"], _handler)(scope, receive, send)
 
 
 class Attach(Protocol):
@@ -75,7 +84,7 @@ def attach(runtime: Runtime) -> Attach:
 @pytest.fixture
 async def anonymous(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a key."""
-    transport = httpx.ASGITransport(app=cast(Any, Handler()))
+    transport = httpx.ASGITransport(app=cast(Any, _answer))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         yield client
 
@@ -83,7 +92,7 @@ async def anonymous(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def api(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
     """A client with a key."""
-    transport = httpx.ASGITransport(app=cast(Any, Handler()))
+    transport = httpx.ASGITransport(app=cast(Any, _answer))
     headers = {"authorization": f"Bearer {KEY}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client:
         yield client

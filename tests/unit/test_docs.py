@@ -92,7 +92,14 @@ def _paths(patterns: list[URLPattern | URLResolver], prefix: str = "/") -> set[s
 
 def test_every_endpoint_is_in_the_reference() -> None:
     text = read("endpoints.md")
-    paths = _paths(get_resolver().url_patterns) - {"/api/"} | {"/sse", "/ws", "/publish", "/api/v1/tail"}
+    paths = _paths(get_resolver().url_patterns) - {"/api/"} | {
+        "/sse",
+        "/ws",
+        "/publish",
+        "/api/v1/tail",
+        "/health",
+        "/ready",
+    }
     assert len(paths) > 10
     for path in paths:
         name = path.replace("{connection_id}", "{id}").replace("{path}", "{file}")
