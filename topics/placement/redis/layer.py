@@ -17,12 +17,11 @@ from typing import Any
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from channels_redis.serializers import registry
 from redis.asyncio.connection import Connection
-from redis.exceptions import RedisError
 
 from topics.events import Event
 from topics.placement.base import Drop
 from topics.placement.redis.address import Address, sentinels_of
-from topics.placement.redis.commands import unavailable
+from topics.placement.redis.commands import UNREACHABLE, unavailable
 from topics.placement.redis.envelope import Envelope, unpack_drop, unpack_event
 
 logger = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ class _Quiet(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether the record is to be written."""
         error = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, RedisError | OSError)
+        return not isinstance(error, UNREACHABLE)
 
 
 logging.getLogger("channels_redis.pubsub").addFilter(_Quiet())
@@ -55,12 +54,15 @@ class Stream:
         seq: The last number seen.
         token: Of the mark that confirms it.
         confirmed: The mark has come: this node is subscribed.
+        missed: Its connections must be told of a gap, once this node has registered: not before, as what is
+            published until then is missed too; but before the first event from then on.
     """
 
     epoch: str | None = None
     seq: int = 0
     token: str = field(default_factory=lambda: secrets.token_hex(4))
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
+    missed: bool = False
 
     @property
     def epoch_wanted(self) -> bool:
@@ -122,7 +124,7 @@ class EventChannel:
             for topic, stream in list(self.streams.items()):
                 stream.doubt()
                 await self._layer.group_add(topic, self.name)
-        except (RedisError, OSError) as error:
+        except UNREACHABLE as error:
             raise unavailable(error) from error
         self._receiver = asyncio.create_task(self._receive(self.name))
         self._on_doubt()
@@ -131,10 +133,10 @@ class EventChannel:
         """Unsubscribe from everything. What was joined is kept for `open`."""
         # The layer makes a client anew after each flush, and forgets those that it asked where Redis is.
         clients = [shard._redis for shard in self._layer._shards if shard._redis is not None]
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(*UNREACHABLE):
             await self._layer.flush()
         for sentinel in itertools.chain.from_iterable(map(sentinels_of, clients)):
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(*UNREACHABLE):
                 await sentinel.aclose(close_connection_pool=True)
         if self._receiver is not None:
             self._receiver.cancel()
@@ -152,8 +154,7 @@ class EventChannel:
             stream = self.streams[topic] = Stream()
             try:
                 await self._layer.group_add(topic, self.name)
-            except (RedisError, OSError, RuntimeError) as error:
-                # RuntimeError: the channel is being opened anew.
+            except UNREACHABLE as error:
                 self.streams.pop(topic, None)
                 raise unavailable(error) from error
         return stream
@@ -164,7 +165,7 @@ class EventChannel:
         if stream is not None:
             stream.confirmed.set()
             # A channel that cannot be reached is opened anew, without this topic.
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(*UNREACHABLE):
                 await self._layer.group_discard(topic, self.name)
 
     async def send(self, channel: str, note: dict[str, Any]) -> None:
@@ -175,7 +176,7 @@ class EventChannel:
         """
         try:
             await self._layer.send(channel, note)
-        except (RedisError, OSError) as error:
+        except UNREACHABLE as error:
             raise unavailable(error) from error
 
     def doubtful(self) -> dict[str, Stream]:
@@ -189,6 +190,20 @@ class EventChannel:
             if stream is not None:
                 stream.epoch = None
                 stream.doubt()
+
+    def owe_gaps(self, topics: Iterable[str]) -> None:
+        """Take note that connections must be told of a gap, before the next event or by `pay_gaps`."""
+        for topic in topics:
+            stream = self.streams.get(topic)
+            if stream is not None:
+                stream.missed = True
+
+    def pay_gaps(self) -> None:
+        """Tell the gaps that are still owed."""
+        for topic, stream in self.streams.items():
+            if stream.missed:
+                stream.missed = False
+                self._on_gap(topic, None)
 
     async def _connected(self, connection: Connection) -> None:
         await connection.on_connect()
@@ -230,24 +245,32 @@ class EventChannel:
         stream = self.streams.get(topic)
         if stream is None:
             return
-        own = token == stream.token
+        own, is_event = token == stream.token, token is None
+        hole, missed = False, None
+        # Before the mark that was asked for, events may be older than what was missed.
+        is_due = is_event and stream.confirmed.is_set()
         if epoch == NO_EPOCH:
             # The topic does not exist, or not yet: the mark says no more than that this node is subscribed.
             pass
         elif stream.epoch is None:
             # Only its own mark begins a stream: other messages may be those of the topic's life before.
-            if own:
+            is_due = is_event
+            if own or (is_event and stream.missed):
                 stream.epoch, stream.seq = epoch, seq
         elif epoch != stream.epoch:
-            if not own and token is not None:
+            if not own and not is_event:
                 return
             stream.epoch, stream.seq = epoch, seq
-            self._on_gap(topic, None)
+            hole, is_due = True, is_event
         else:
-            missed = seq - stream.seq - (token is None)
+            missed = seq - stream.seq - is_event
             stream.seq = seq
-            if missed:
-                # Numbers that go back are those of a Redis that has forgotten some, and with them what they stood for.
-                self._on_gap(topic, missed if missed > 0 else None)
+            # Numbers that go back are those of a Redis that has forgotten some, and with them what they stood for.
+            hole, missed = missed != 0, missed if missed > 0 else None
         if own:
             stream.confirmed.set()
+        if stream.missed and is_due:
+            stream.missed = False
+            self._on_gap(topic, None)
+        elif hole and (is_event or not stream.missed):
+            self._on_gap(topic, missed)

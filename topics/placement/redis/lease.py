@@ -20,12 +20,11 @@ from typing import Any, Protocol
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import Connection
-from redis.exceptions import RedisError
 
 from topics.exceptions import PlacementUnavailable
 from topics.placement.base import Node
 from topics.placement.redis.address import Address, sentinels_of
-from topics.placement.redis.commands import Commands, unavailable
+from topics.placement.redis.commands import UNREACHABLE, Commands, unavailable
 from topics.placement.redis.keys import Keys
 
 logger = logging.getLogger(__name__)
@@ -96,15 +95,19 @@ class Registrar(Protocol):
         """Register everything that this node holds under the present session, and hear from each of its topics.
 
         Args:
-            missed: Other nodes may have answered without this one: its connections must be told.
+            missed: Other nodes may have answered without this one: its connections must be told, by `tell`.
         """
 
     async def reopen(self, *, missed: bool) -> None:
         """Subscribe to everything again.
 
         Args:
-            missed: Not the same Redis as before: what it numbers says nothing about what that one had published.
+            missed: Not the same Redis as before: what it numbers says nothing about what that one had published, and
+                connections must be told before the first event that it sends, or by `tell`.
         """
+
+    def tell(self) -> None:
+        """Tell the connections what they missed: this node has registered."""
 
     async def greet(self, channel: str) -> None:
         """Tell a node to look at the table."""
@@ -175,7 +178,7 @@ class Lease:
         await self.neglect()
         if self.reachable and self.session:
             keys = self._keys
-            with contextlib.suppress(PlacementUnavailable, RedisError, OSError):
+            with contextlib.suppress(PlacementUnavailable, *UNREACHABLE):
                 await self.commands.run("leave", [keys.leases, keys.info, keys.graves], [self.session])
                 await self._release(self.session)
         self.era, self.reachable = None, False
@@ -231,7 +234,7 @@ class Lease:
             except PlacementUnavailable:
                 self.fail()
                 raise
-            except (RedisError, OSError) as error:
+            except UNREACHABLE as error:
                 self.fail()
                 raise unavailable(error) from error
 
@@ -242,15 +245,17 @@ class Lease:
                 self._reopen = False
             previous, self.session = self.session, secrets.token_hex(8)
             self._broken = False
-            missed, self._lost = self._lost, False
-            await self._registrar.enroll(missed=missed)
+            await self._registrar.enroll(missed=self._lost)
             if await self._renew(previous or "-"):
+                self._lost = False
+                self._registrar.tell()
                 return
         raise PlacementUnavailable("Redis changes while this node registers.")
 
     async def _resubscribe(self) -> None:
         heard, self._heard_run = self._heard_run, self._run
-        await self._registrar.reopen(missed=bool(heard) and heard != self._run)
+        self._lost = self._lost or (bool(heard) and heard != self._run)
+        await self._registrar.reopen(missed=self._lost)
 
     async def _renew(self, replaces: str) -> bool:
         keys = self._keys

@@ -267,7 +267,7 @@ class RedisPlacement:
     async def enroll(self, *, missed: bool) -> None:
         """Register everything under the present session, and hear from each topic, before anybody counts on it."""
         if missed:
-            self._begin_anew()
+            self._channel.owe_gaps(self._counts)
         for stream in self._channel.streams.values():
             stream.doubt()
         self._doubted.set()
@@ -279,8 +279,13 @@ class RedisPlacement:
         """Subscribe to everything again; what was missed is told before anything new comes."""
         await self._channel.close()
         if missed:
-            self._begin_anew()
+            self._channel.restart(self._counts)
+            self._channel.owe_gaps(self._counts)
         await self._channel.open()
+
+    def tell(self) -> None:
+        """Tell the connections what they missed, unless an event that came since then has made it be told."""
+        self._channel.pay_gaps()
 
     async def greet(self, channel: str) -> None:
         """Tell a node that this one has registered."""
@@ -416,11 +421,6 @@ class RedisPlacement:
                 self._lease.look()
             case _:
                 self._own.questions.hear(note)
-
-    def _begin_anew(self) -> None:
-        self._channel.restart(self._counts)
-        for topic in list(self._counts):
-            self._gap(topic, None)
 
     def _gap(self, topic: str, missed: int | None) -> None:
         if self._counts[topic]:
