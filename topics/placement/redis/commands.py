@@ -14,6 +14,13 @@ from topics.exceptions import PlacementUnavailable
 PIPELINE_COMMANDS = 256
 """Most commands in one pipeline: more would hold the event loop for too long at once."""
 
+UNREACHABLE = (RedisError, OSError, RuntimeError, AttributeError)
+"""What is raised when Redis cannot be reached.
+
+Of a connection that has just been closed uvloop says RuntimeError. While one task finds that out, another that writes
+to the same connection finds redis-py's writer gone: AttributeError.
+"""
+
 Argument = str | bytes | int | float
 
 _FOLDER = Path(__file__).parent / "lua"
@@ -64,7 +71,7 @@ class Commands:
             batch, self._waiting = self._waiting[:PIPELINE_COMMANDS], self._waiting[PIPELINE_COMMANDS:]
             try:
                 results = await self._execute([command for command, _ in batch])
-            except (RedisError, OSError) as error:
+            except UNREACHABLE as error:
                 self._fail(batch, error)
                 continue
             failed = False

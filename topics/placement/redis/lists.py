@@ -8,10 +8,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from topics.placement.base import ConnectionRecord, NodeStatus, Page, Stats, TopicRecord, Transport
-from topics.placement.redis.commands import unavailable
+from topics.placement.redis.commands import UNREACHABLE, unavailable
 from topics.placement.redis.envelope import unpack_record
 from topics.placement.redis.keys import Keys
 from topics.placement.redis.lease import Lease, Peer, peer_of
@@ -165,7 +163,7 @@ class Lists:
             rows = await self._lease.commands.run("table", [self._keys.leases, self._keys.info], [])
             peers = [peer_of(session.decode(), float(left), info) for session, left, info in rows if info]
             yield sorted(peers, key=lambda peer: (peer.node.name, peer.session))
-        except (RedisError, OSError) as error:
+        except UNREACHABLE as error:
             raise unavailable(error) from error
 
     async def _statuses(self, peers: Sequence[Peer]) -> list[dict[str, Any]]:
