@@ -1,5 +1,6 @@
 """The reference says everything that there is, and the documents' links lead somewhere."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from pydantic.fields import FieldInfo
 
 from topics.conf import GatewaySettings
 from topics.metrics import REGISTRY
+from topics.placement.base import Placement
+from topics.placement.redis.keys import Keys
 from topics.problems import SLUGS
 from topics.wire import websocket
 
@@ -133,3 +136,23 @@ def test_every_link_between_documents_leads_somewhere(document: Path, link: str)
         headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
         anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
         assert anchor in anchors
+
+
+def test_every_method_and_script_of_a_placement_is_in_the_reference() -> None:
+    text = read("placement.md")
+    methods = [name for name, value in vars(Placement).items() if inspect.isfunction(value) and name[0] != "_"]
+    assert "attach" in methods
+    for name in methods:
+        assert re.search(rf"^\|[^|]*`{name}`[^|]*\|", text, re.MULTILINE), name
+    for script in (ROOT / "topics" / "placement" / "redis" / "lua").iterdir():
+        assert f"`{script.name}`" in text, script
+
+
+def test_every_key_in_redis_is_in_the_reference() -> None:
+    text = read("placement.md")
+    keys = Keys(0)
+    names = [value for value in vars(keys).values() if value not in (keys.prefix, keys.channel_prefix)]
+    names += [keys.topic("TOPIC"), keys.members("SESSION", "TOPIC")]
+    names += [key("SESSION") for key in (keys.order, keys.records, keys.closed, keys.held)]
+    for name in names:
+        assert f"| `{name.removeprefix(keys.prefix)}` |" in text, name
