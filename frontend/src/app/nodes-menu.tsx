@@ -84,7 +84,8 @@ function NodeItem({ node, state }: { node: GatewayNode; state: Health }) {
         {plural(node.connections, "connection")} · {plural(node.topics, "topic")} · up {ago(node.since, now)}
       </p>
       <p className="break-words text-muted-foreground">
-        {address || "no address advertised"} · version {node.version} · seen {ago(node.last_seen, now)} ago
+        {address || "no address advertised"} · version {node.version}
+        {state === "silent" && ` · seen ${ago(node.last_seen, now)} ago`}
       </p>
     </li>
   );

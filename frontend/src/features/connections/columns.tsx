@@ -13,7 +13,7 @@ import { TRANSPORTS } from "./transports";
 
 export const columnClasses: Readonly<Record<string, string>> = {
   id: "whitespace-nowrap",
-  topics: "w-full max-w-0 min-w-32",
+  topics: "w-full max-w-0 min-w-24 sm:min-w-32",
   transport: "hidden sm:table-cell",
   node: "hidden lg:table-cell",
   client: "hidden md:table-cell max-w-56",
@@ -55,7 +55,7 @@ function Pending({ connection }: { connection: Connection }) {
             title="A slow reader: past the bound it is closed, or loses events, as GATEWAY_SLOW_READER says"
           >
             <TriangleAlert aria-hidden />
-            slow for {ago(since ?? "", now)}
+            slow<span className="hidden sm:inline"> for {ago(since ?? "", now)}</span>
           </Badge>
           <span className="text-xs text-muted-foreground" title={`${plural(pending ?? 0, "event")} not yet written`}>
             {size(bytes ?? 0)}

@@ -38,7 +38,7 @@ export function ConnectionDetails({ connection, onOpenChange, onClose }: Connect
 function Details({ connection }: { connection: Connection }) {
   const now = useNow();
   return (
-    <dl className="grid gap-x-4 gap-y-2 text-sm sm:grid-cols-[7rem_1fr]">
+    <dl className="grid grid-cols-[5.5rem_1fr] gap-x-4 gap-y-2 text-sm sm:grid-cols-[7rem_1fr]">
       <Item name="Id">
         <span className="flex items-center gap-1">
           <span className="font-mono text-[13px] break-all">{connection.id}</span>
