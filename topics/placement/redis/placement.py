@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import itertools
-import secrets
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from topics.events import Event
@@ -24,14 +23,15 @@ from topics.placement.base import (
     TopicRecord,
     Transport,
 )
-from topics.placement.redis import lists
+from topics.placement.redis import lists, registration
 from topics.placement.redis.address import parse_address
 from topics.placement.redis.commands import PIPELINE_COMMANDS, unavailable
-from topics.placement.redis.envelope import pack_drop, pack_event, pack_record
+from topics.placement.redis.envelope import pack_drop, pack_event
 from topics.placement.redis.keys import Keys
 from topics.placement.redis.layer import EventChannel
 from topics.placement.redis.lease import Lease
 from topics.placement.redis.questions import ANSWER_SECONDS, Questions
+from topics.placement.redis.registration import Held
 
 CONFIRM_SECONDS = 0.03
 """After which a mark that has not come is sent again; twice as long each time."""
@@ -40,20 +40,6 @@ CONFIRM_TOPIC_SECONDS = 0.001
 """What each topic adds to the longest wait for all of a node's marks."""
 
 GAP_REASON = "interrupted"
-
-
-@dataclass(slots=True)
-class _Held:
-    record: ConnectionRecord
-    number: int
-    topics: dict[str, None] = field(default_factory=dict)
-
-    @property
-    def member(self) -> str:
-        return lists.member_of(self.record.id, self.record.transport)
-
-    def packed(self) -> bytes:
-        return pack_record(self.record, list(self.topics))
 
 
 @dataclass(slots=True)
@@ -78,7 +64,7 @@ class RedisPlacement:
         self._keys = Keys(self._address.database)
         self._ttl = ttl
         self._parts: _Parts | None = None
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, Held] = {}
         self._counts: Counter[str] = Counter()
         self._watched: Counter[str] = Counter()
         self._last_number = 0
@@ -115,7 +101,7 @@ class RedisPlacement:
         is_new = held is None
         if held is None:
             self._last_number = max(self._last_number + 1, time.time_ns() // 1000)
-            held = self._held[record.id] = _Held(record, self._last_number)
+            held = self._held[record.id] = Held(record, self._last_number)
         new = [topic for topic in topics if topic not in held.topics]
         self._channel.restart(topic for topic in new if not self._counts[topic])
         for topic in new:
@@ -293,7 +279,7 @@ class RedisPlacement:
 
     # -- books ---------------------------------------------------------------------------------------------
 
-    def _take(self, held: _Held, topics: Iterable[str]) -> list[str]:
+    def _take(self, held: Held, topics: Iterable[str]) -> list[str]:
         taken = [topic for topic in dict.fromkeys(topics) if topic in held.topics]
         for topic in taken:
             del held.topics[topic]
@@ -315,40 +301,15 @@ class RedisPlacement:
 
     # -- commands ------------------------------------------------------------------------------------------
 
-    def _send_attach(self, held: _Held, topics: Sequence[str]) -> "asyncio.Future[Any]":
-        session, keys = self._lease.session, self._keys
-        tables = [key for topic in topics for key in (keys.topic(topic), keys.members(session, topic))]
-        arguments: list[str | int] = []
-        for topic in topics:
-            stream = self._channel.streams.get(topic)
-            token = stream.token if stream is not None and stream.epoch_wanted else ""
-            arguments += [topic, self._counts[topic], token]
-        return self._lease.commands.run(
-            "attach",
-            [
-                *(keys.order(session), keys.records(session), keys.held(session), keys.topics, keys.closed(session)),
-                *tables,
-            ],
-            [
-                session,
-                held.member,
-                held.number,
-                held.packed(),
-                secrets.token_hex(6),
-                keys.channel_prefix,
-                *arguments,
-            ],
-        )
+    def _send_attach(self, held: Held, topics: Sequence[str]) -> "asyncio.Future[Any]":
+        streams = ((topic, self._channel.streams.get(topic)) for topic in topics)
+        tokens = {topic: stream.token for topic, stream in streams if stream is not None and stream.epoch_wanted}
+        command = registration.attach(self._keys, self._lease.session, held, topics, self._counts, tokens)
+        return self._lease.commands.run(*command)
 
-    def _send_detach(self, held: _Held, topics: Sequence[str], *, gone: bool) -> "asyncio.Future[Any]":
-        session, keys = self._lease.session, self._keys
-        tables = [key for topic in topics for key in (keys.topic(topic), keys.members(session, topic))]
-        arguments = [word for topic in topics for word in (topic, self._counts[topic])]
-        return self._lease.commands.run(
-            "detach",
-            [keys.order(session), keys.records(session), keys.held(session), keys.topics, *tables],
-            [session, held.member, b"" if gone else held.packed(), *arguments],
-        )
+    def _send_detach(self, held: Held, topics: Sequence[str], *, gone: bool) -> "asyncio.Future[Any]":
+        command = registration.detach(self._keys, self._lease.session, held, topics, self._counts, gone=gone)
+        return self._lease.commands.run(*command)
 
     async def _send_marks(self, topics: Sequence[str]) -> None:
         arguments = [word for topic in topics for word in (topic, self._channel.streams[topic].token)]

@@ -1,0 +1,83 @@
+"""What a node tells Redis of the connections that it holds: the commands of attach.lua and detach.lua. Pure."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from topics.placement.base import ConnectionRecord
+from topics.placement.redis import lists
+from topics.placement.redis.commands import Argument
+from topics.placement.redis.envelope import pack_record
+from topics.placement.redis.keys import Keys
+
+Command = tuple[str, list[str], list[Argument]]
+"""Name of a script, `KEYS` and `ARGV`."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A connection of this node.
+
+    Attributes:
+        record: As it was attached.
+        number: In the order of their coming.
+        topics: What it holds now, as registered or about to be.
+    """
+
+    record: ConnectionRecord
+    number: int
+    topics: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def member(self) -> str:
+        """Its name in Redis."""
+        return lists.member_of(self.record.id, self.record.transport)
+
+    def packed(self) -> bytes:
+        """Return what Redis keeps of it."""
+        return pack_record(self.record, list(self.topics))
+
+
+def attach(
+    keys: Keys, session: str, held: Held, topics: Sequence[str], counts: Mapping[str, int], tokens: Mapping[str, str]
+) -> Command:
+    """Add topics to a connection.
+
+    Args:
+        keys: Names in Redis.
+        session: Under which this node registers.
+        held: The connection, topics included.
+        topics: Those to add.
+        counts: Connections of each on this node, this one included.
+        tokens: Of the marks that are wanted, by topic.
+    """
+    arguments: list[Argument] = [session, held.member, held.number, held.packed(), secrets.token_hex(6)]
+    arguments.append(keys.channel_prefix)
+    for topic in topics:
+        arguments += [topic, counts[topic], tokens.get(topic, "")]
+    own = [keys.order(session), keys.records(session), keys.held(session), keys.topics, keys.closed(session)]
+    return "attach", own + _tables(keys, session, topics), arguments
+
+
+def detach(
+    keys: Keys, session: str, held: Held, topics: Sequence[str], counts: Mapping[str, int], *, gone: bool
+) -> Command:
+    """Take topics from a connection.
+
+    Args:
+        keys: Names in Redis.
+        session: Under which this node registers.
+        held: The connection, without the topics.
+        topics: Those to take.
+        counts: Connections of each that are left on this node.
+        gone: The connection itself has ended.
+    """
+    arguments: list[Argument] = [session, held.member, b"" if gone else held.packed()]
+    for topic in topics:
+        arguments += [topic, counts[topic]]
+    own = [keys.order(session), keys.records(session), keys.held(session), keys.topics]
+    return "detach", own + _tables(keys, session, topics), arguments
+
+
+def _tables(keys: Keys, session: str, topics: Sequence[str]) -> list[str]:
+    return [key for topic in topics for key in (keys.topic(topic), keys.members(session, topic))]
