@@ -175,3 +175,4 @@ async def _fail_over(world: World, fault: Fault) -> None:
     finally:
         if fault.how == "frozen":
             old.thaw()
+    await asyncio.to_thread(store.wait_for_demotion, FAILOVER_SECONDS)

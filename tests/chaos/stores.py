@@ -114,6 +114,22 @@ class SentinelStore(Store):
             time.sleep(0.05)
         self.primary, self.replica = self.replica, self.primary
 
+    def wait_for_demotion(self, within: float) -> None:
+        """Wait until the former primary, if it runs, follows the new one: until then it takes commands.
+
+        Raises:
+            TimeoutError: It does not within so many seconds.
+        """
+        deadline = time.monotonic() + within
+        while self.replica.running and not self._is_demoted():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the former primary goes on after {within:g} s: {self.describe()}")
+            time.sleep(0.05)
+
+    def _is_demoted(self) -> bool:
+        with _client(self.replica) as client:
+            return bool(client.info("replication")["role"] == "slave")
+
     def _is_promoted(self) -> bool:
         addresses = set()
         for sentinel in self.sentinels:

@@ -35,6 +35,10 @@ RETRY_SECONDS = 0.2
 CANARY_SECONDS = 1.0
 """How long a message may take from Redis to its own sender before the subscription counts as dead."""
 
+RETURN_SECONDS = 2.0
+"""How long beyond its TTL a node is waited for after Redis was away: to find out, and to find its way back, through
+sentinels too, takes a few waits of `SOCKET_SECONDS`, and no node does so at the same moment as another."""
+
 CLOSED_SECONDS = 60
 """How long a removed session is remembered, for commands that were held up on their way."""
 
@@ -321,7 +325,7 @@ class Lease:
             self.era = None
             clock = time.monotonic()
             for instance in self._known:
-                self._expected.setdefault(instance, clock + self.ttl)
+                self._expected.setdefault(instance, clock + self.ttl + RETURN_SECONDS)
             if not await self._complete(epoch, now, peers, clock):
                 return
             if not await self.commands.run("settle", [self._keys.epoch, self._keys.settled], [epoch, era]):
