@@ -54,7 +54,7 @@ class Stream:
         seq: The last number seen.
         token: Of the mark that confirms it.
         confirmed: The mark has come: this node is subscribed.
-        missed: Its connections must be told of a gap, once this node has registered: not before, as what is
+        missed: Its connections must be told of a gap, once all nodes have registered: not before, as what is
             published until then is missed too; but before the first event from then on.
     """
 

@@ -111,7 +111,7 @@ class Registrar(Protocol):
         """
 
     def tell(self) -> None:
-        """Tell the connections what they missed: this node has registered."""
+        """Tell the connections what they missed: all nodes have registered."""
 
     async def greet(self, channel: str) -> None:
         """Tell a node to look at the table."""
@@ -251,8 +251,6 @@ class Lease:
             self._broken = False
             await self._registrar.enroll(missed=self._lost)
             if await self._renew(previous or "-"):
-                self._lost = False
-                self._registrar.tell()
                 return
         raise PlacementUnavailable("Redis changes while this node registers.")
 
@@ -330,6 +328,10 @@ class Lease:
                 return
             if not await self.commands.run("settle", [self._keys.epoch, self._keys.settled], [epoch, era]):
                 return
+        if self.era is None:
+            # Not when it had registered itself: until all had, others may have been with another Redis.
+            self._lost = False
+            self._registrar.tell()
         self.era = era
         self._settled_once = True
         self._known = {peer.instance for peer in peers}
