@@ -161,3 +161,31 @@ async def test_redis_away_is_503_and_empty_again_is_no_false_204(redis: RedisSer
         seen = [await stream.next_event() for _ in range(2)]
         assert [block.event for block in seen] == ["gateway.gap", "message"]
         assert seen[1].id == "2"
+
+
+async def test_an_empty_redis_gives_no_204_while_a_node_has_not_come_back(
+    redis: RedisServer, nodes: list[Subject]
+) -> None:
+    topic = unique("topic")
+    async with nodes[0].sse(topic) as stream:
+        os.kill(nodes[0].running.pid, signal.SIGSTOP)
+        try:
+            redis.kill()
+            redis.start()
+            # The others have registered long before: what they lack is the word of the one that holds the topic.
+            until = time.monotonic() + TTL
+            statuses = set()
+            while time.monotonic() < until:
+                statuses |= {await publish(nodes[1], topic, "refused"), await publish(nodes[2], topic, "refused")}
+            assert statuses == {503}
+        finally:
+            os.kill(nodes[0].running.pid, signal.SIGCONT)
+
+        async def answered() -> bool:
+            statuses.add(await publish(nodes[1], topic, "1"))
+            return statuses != {503}
+
+        await eventually(answered, within=TTL + 5)
+        assert statuses == {503, 200}
+        seen = [await stream.next_event() for _ in range(2)]
+        assert [(block.event, block.id) for block in seen] == [("gateway.gap", None), ("message", "1")]
