@@ -21,6 +21,7 @@ GONE_SECONDS = 2.0
 """After the lease of a dead node, within which its topics must be gone."""
 
 FAILOVER_SECONDS = 20.0
+DEMOTION_SECONDS = 8.0
 BEHIND_SECONDS = 0.4
 """For which a replica has taken nothing of its primary when that dies; the sentinels must not notice before."""
 
@@ -175,4 +176,4 @@ async def _fail_over(world: World, fault: Fault) -> None:
     finally:
         if fault.how == "frozen":
             old.thaw()
-    await asyncio.to_thread(store.wait_for_demotion, FAILOVER_SECONDS)
+    await asyncio.to_thread(store.wait_for_demotion, DEMOTION_SECONDS)
