@@ -139,6 +139,9 @@ class Hub:
 
     def gap(self, topic: str, missed: int | None, reason: str) -> None:
         """Tell every connection and tail of a topic that events did not reach this node."""
+        # It stands behind what came before it.
+        while self._go_on():
+            pass
         payloads = {transport: gap_payload(transport, topic, missed, reason) for transport in get_args(Transport)}
         members = list(self._topics.get(topic, ()))
         for member in (*members, *self.tails.get(topic, ())):
@@ -183,18 +186,22 @@ class Hub:
         metrics.GAPS.labels("slow-reader").inc(missed)
 
     def _step(self) -> None:
+        if self._go_on():
+            asyncio.get_running_loop().call_soon(self._step)
+
+    def _go_on(self) -> bool:
+        """Do one slice of the fan-out under way; returns whether there is another."""
         if self._fan_out is None:
-            return
+            return False
         try:
             next(self._fan_out)
         except StopIteration:
             self._fan_out = None
-            return
         except Exception:
             # A generator that raised is finished; what waits behind the event that it failed on still goes out.
             logger.exception("fan-out failed")
             self._fan_out = self._slices()
-        asyncio.get_running_loop().call_soon(self._step)
+        return self._fan_out is not None
 
     def _slices(self) -> Iterator[None]:
         room = _room()

@@ -310,6 +310,16 @@ async def test_an_administrator_closes_what_is_there_and_nothing_else(hub: Hub) 
     assert client.writer.closed_with == [None]
 
 
+async def test_a_gap_stands_between_what_came_before_and_after_it(hub: Hub) -> None:
+    clients = [join(hub, Client(["news"])) for _ in range(2 * SLICE)]
+    hub.deliver(event(1))
+    hub.deliver(event(2))
+    hub.gap("news", 1, "interrupted")
+    hub.deliver(event(4))
+    await turns(8)
+    assert [ids(client) for client in clients] == [["1", "2", None, "4"]] * len(clients)
+
+
 async def test_what_did_not_reach_the_node_is_told_to_all_of_the_topic(hub: Hub) -> None:
     sse, socket, other = Client(["news"]), Client(["news"], transport="websocket"), Client(["weather"])
     tail = Client(["news"], form=Format.SSE_TAIL)
