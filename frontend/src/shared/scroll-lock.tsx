@@ -11,7 +11,7 @@ let locks = 0;
 /** Hides the page's scroll bar. Where there was one its place is kept, or the page would jump aside. */
 function lock(): void {
   const { documentElement: page } = document;
-  page.dataset["scrollLocked"] = page.scrollHeight > page.clientHeight ? "gutter" : "";
+  page.dataset["scrollLocked"] = window.innerWidth > page.clientWidth ? "gutter" : "";
 }
 
 /**

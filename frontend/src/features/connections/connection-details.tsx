@@ -65,8 +65,8 @@ function Details({ connection }: { connection: Connection }) {
       <Item name="User agent">
         <bdi className="break-words">{visibleLine(connection.user_agent) || "not told"}</bdi>
       </Item>
-      <Item name="Open since">
-        {connection.since} ({ago(connection.since, now)})
+      <Item name="Open for">
+        <Moment time={connection.since} now={now} />
       </Item>
       {connection.sent === null || connection.pending === null || connection.pending_bytes === null ? (
         <Item name="Traffic">Not known: its node does not answer</Item>
@@ -79,11 +79,20 @@ function Details({ connection }: { connection: Connection }) {
         </>
       )}
       {connection.behind_since !== null && (
-        <Item name="Behind">
-          since {connection.behind_since} ({ago(connection.behind_since, now)})
+        <Item name="Behind for">
+          <Moment time={connection.behind_since} now={now} />
         </Item>
       )}
     </dl>
+  );
+}
+
+/** How long ago, and exactly when. */
+function Moment({ time, now }: { time: string; now: number }) {
+  return (
+    <>
+      {ago(time, now)}, <span className="text-muted-foreground">since {time}</span>
+    </>
   );
 }
 

@@ -163,7 +163,7 @@ export function ConnectionsPage() {
           setClosing(null);
         }}
       />
-      <p role="status" className="text-sm text-muted-foreground">
+      <p role="status" className={told ? "text-sm text-muted-foreground" : "sr-only"}>
         {told}
       </p>
     </section>

@@ -28,8 +28,7 @@ function gatewayOf(amount: number) {
   });
 }
 
-// jsdom takes seconds for tables, more on a busy machine.
-test("sorting orders all topics, not those of one page", { timeout: 30_000 }, async () => {
+test("sorting orders all topics, not those of one page", async () => {
   signIn(KEY);
   const { requests } = await serve(gatewayOf(1201));
   window.history.replaceState(null, "", "/dashboard/?limit=50");
@@ -38,7 +37,7 @@ test("sorting orders all topics, not those of one page", { timeout: 30_000 }, as
       <TopicsPage />
     </QueryClientProvider>,
   );
-  expect(await screen.findByText("1,201 topics, page 1 of 25", {}, { timeout: 10_000 })).toBeVisible();
+  expect(await screen.findByText("1,201 topics, page 1 of 25")).toBeVisible();
   // By text: the roles of a thousand elements take jsdom seconds.
   const topics = () => screen.getAllByText(/^topic-\d/);
   expect(topics()[0]).toHaveTextContent("topic-0000");
