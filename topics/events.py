@@ -25,9 +25,9 @@ _NAME = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,255}", re.ASCII)
 _NAME_RULE = "1 to 255 visible ASCII characters without a comma"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
-    """One event as it was accepted.
+    """One event as it was accepted. Nobody changes it: to have the class see to that costs 2 µs for each.
 
     Attributes:
         topics: The topics it was published to, without repeats, in the publisher's order.

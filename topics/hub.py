@@ -260,6 +260,9 @@ def _batches(inbox: list[Event]) -> Iterator[tuple[tuple[str, ...], Batch]]:
 
     An event of several topics ties their orders together: what came before it goes out first.
     """
+    if len(inbox) == 1:
+        yield inbox[0].topics, Batch([EncodedEvent(inbox[0])])
+        return
     groups: dict[tuple[str, ...], list[Event]] = {}
     for event in inbox:
         if len(event.topics) == 1:

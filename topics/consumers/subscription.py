@@ -43,7 +43,11 @@ def header_values(scope: Scope, name: bytes) -> list[bytes]:
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """Return a request header's first value."""
-    return next((value for key, value in scope["headers"] if key == name), None)
+    for key, value in scope["headers"]:
+        if key == name:
+            found: bytes = value
+            return found
+    return None
 
 
 def read_query(scope: Scope) -> list[tuple[str, str]]:
