@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from topics.exceptions import PlacementUnavailable
+
+logger = logging.getLogger(__name__)
 
 PIPELINE_COMMANDS = 256
 """Most commands in one pipeline: more would hold the event loop for too long at once."""
@@ -71,7 +74,10 @@ class Commands:
             batch, self._waiting = self._waiting[:PIPELINE_COMMANDS], self._waiting[PIPELINE_COMMANDS:]
             try:
                 results = await self._execute([command for command, _ in batch])
-            except UNREACHABLE as error:
+            except Exception as error:
+                # Whatever it is: an answer that never comes would hold up the lease, and with it this node, for good.
+                if not isinstance(error, UNREACHABLE):
+                    logger.exception("commands failed")
                 self._fail(batch, error)
                 continue
             failed = False
