@@ -247,6 +247,10 @@ class Lease:
             if self._reopen or self._heard_run != self._run:
                 await self._resubscribe()
                 self._reopen = False
+            if self.session and not self._lost:
+                # Whether its lease had run out while Redis was away from this node.
+                status, *_ = await self._send_renewal("")
+                self._lost = status != b"ok"
             previous, self.session = self.session, secrets.token_hex(8)
             self._broken = False
             await self._registrar.enroll(missed=self._lost)
@@ -259,10 +263,8 @@ class Lease:
         self._lost = self._lost or (bool(heard) and heard != self._run)
         await self._registrar.reopen(missed=self._lost)
 
-    async def _renew(self, replaces: str) -> bool:
+    async def _send_renewal(self, replaces: str) -> list[Any]:
         keys = self._keys
-        if self._unheard_since is None:
-            self._unheard_since = time.monotonic()
         described = self._registrar.describe()
         node = self._node
         info = {
@@ -276,7 +278,7 @@ class Lease:
             "ttl": self.ttl,
             **described,
         }
-        status, now, epoch, settled, leases, infos, graves = await self.commands.run(
+        answer: list[Any] = await self.commands.run(
             "renew",
             [keys.epoch, keys.settled, keys.leases, keys.info, keys.graves, keys.watch],
             [
@@ -290,6 +292,12 @@ class Lease:
                 'N {"kind":"canary"}',
             ],
         )
+        return answer
+
+    async def _renew(self, replaces: str) -> bool:
+        if self._unheard_since is None:
+            self._unheard_since = time.monotonic()
+        status, now, epoch, settled, leases, infos, graves = await self._send_renewal(replaces)
         if status != b"ok" or self._broken:
             self._broken = True
             self._lost = self._lost or status != b"ok"

@@ -282,6 +282,21 @@ class TestSeveralNodes:
         await second.placement.route(event(1, "x"))
         await until(lambda: ids(client)[-1] == "1")
 
+    async def test_a_node_that_comes_back_after_its_lease_tells_its_connections(
+        self, nodes: Nodes, server: RedisServer
+    ) -> None:
+        first, second = await nodes.add("a"), await nodes.add("b")
+        client = await first.join("x")
+        lease = await fall_silent(first)
+        # The lease is over, and nobody has removed yet what was registered under it.
+        async with Redis.from_url(server.url) as redis:
+            await redis.zrem(Keys(0).leases, lease.session)
+        assert not (await second.placement.route(event(1, "x"))).subscribers
+        lease.fail()
+        await lease.renew()
+        await until_answers(second.placement, "x", 1, within=5)
+        assert gaps(client) == [("x", None)]
+
     async def test_a_command_that_was_held_up_leaves_nothing(self, nodes: Nodes, server: RedisServer) -> None:
         first, second = await nodes.add("a"), await nodes.add("b")
         session = first.placement._lease.session  # type: ignore[attr-defined]
