@@ -56,6 +56,7 @@ class Stream:
         confirmed: The mark has come: this node is subscribed.
         missed: Its connections must be told of a gap, once all nodes have registered: not before, as what is
             published until then is missed too; but before the first event from then on.
+        due: A mark has come since then: events are no older than what was missed.
     """
 
     epoch: str | None = None
@@ -63,6 +64,7 @@ class Stream:
     token: str = field(default_factory=lambda: secrets.token_hex(4))
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
     missed: bool = False
+    due: bool = False
 
     @property
     def epoch_wanted(self) -> bool:
@@ -196,7 +198,7 @@ class EventChannel:
         for topic in topics:
             stream = self.streams.get(topic)
             if stream is not None:
-                stream.missed = True
+                stream.missed, stream.due = True, False
 
     def pay_gaps(self) -> None:
         """Tell the gaps that are still owed."""
@@ -247,8 +249,7 @@ class EventChannel:
             return
         own, is_event = token == stream.token, token is None
         hole, missed = False, None
-        # Before the mark that was asked for, events may be older than what was missed.
-        is_due = is_event and stream.confirmed.is_set()
+        is_due = is_event and stream.due
         if epoch == NO_EPOCH:
             # The topic does not exist, or not yet: the mark says no more than that this node is subscribed.
             pass
@@ -269,6 +270,7 @@ class EventChannel:
             hole, missed = missed != 0, missed if missed > 0 else None
         if own:
             stream.confirmed.set()
+            stream.due = True
         if stream.missed and is_due:
             stream.missed = False
             self._on_gap(topic, None)

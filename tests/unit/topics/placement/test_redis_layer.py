@@ -82,6 +82,15 @@ def test_a_gap_that_is_owed_waits_for_the_mark_and_comes_before_the_next_event(h
     assert heard.seen == ["1", "2", None, "1"]
 
 
+def test_a_gap_that_is_owed_comes_before_the_next_event_though_another_mark_is_waited_for(heard: Heard) -> None:
+    heard.channel.owe_gaps([TOPIC])
+    heard.stream.doubt()
+    heard.mark(0, "f")
+    heard.stream.doubt()
+    heard.event(1, "f")
+    assert heard.seen == ["1", None, "1"]
+
+
 def test_a_gap_that_is_owed_is_told_without_an_event_too_and_once(heard: Heard) -> None:
     heard.channel.owe_gaps([TOPIC])
     heard.stream.doubt()
