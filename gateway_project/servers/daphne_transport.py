@@ -175,6 +175,10 @@ def _ended(_data: bytes) -> int:
     raise _EndedError
 
 
+def _no_end(_code: int | None) -> None:
+    """Stand in for the end of what has ended."""
+
+
 class TransportWriter:
     """A `topics.writer.Writer` on a plain TCP transport.
 
@@ -229,6 +233,8 @@ class TransportWriter:
         self._send = _ended
         self.direct = None
         self.on_drain = None
+        # Whom it belongs to holds it: without this, each would wait for the garbage collector with the other.
+        self._end = _no_end
 
     @property
     def pending_bytes(self) -> int:
@@ -265,8 +271,9 @@ class TransportWriter:
     def close(self, code: int | None = None) -> None:
         """Write the end behind what is held, then close the connection."""
         if not self._ended:
+            end = self._end
             self.stop()
-            self._end(code)
+            end(code)
 
     def abort(self) -> None:
         """Reset the connection in the next turn."""

@@ -152,6 +152,8 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.writer is not None:
             self.writer.stop()
         super().connection_lost(exc)
+        # A generator that knows its object: the two would wait for the garbage collector.
+        self.conn.parser.close()
 
     def eof_received(self) -> None:
         """A half-close counts as gone."""
@@ -349,6 +351,7 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
             raise ClientDisconnected
         self.transport.write(self.response.serialize())
         # The handshake's object still waits for its bytes; frames get one that begins behind it.
+        self.conn.parser.close()
         self.conn = _Frames(state=OPEN, max_size=self.config.ws_max_size, logger=_quiet)
         self.handshake_complete = True
         notice_silence(self.transport, self._peer_timeout)

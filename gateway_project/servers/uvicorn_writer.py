@@ -139,7 +139,6 @@ class UvicornWriter:
         "_blocked",
         "_connection",
         "_detached",
-        "_ended",
         "_owed",
         "_prepared",
         "_socket",
@@ -153,13 +152,13 @@ class UvicornWriter:
         self.framing = framing
         self.direct: Callable[[bytes], int] | None = None
         self.on_drain: Callable[[], None] | None = None
-        self._connection = connection
+        # None from the end on. Who holds this would wait, as it would, for the garbage collector to find the two.
+        self._connection: Streaming | None = connection
         self._transport = transport
         self._socket: socket.SocketType | None = None
         # Bytes are pending.
         self._blocked = False
         self._prepared = False
-        self._ended = False
         self._detached = False
         self._owed = False
 
@@ -179,19 +178,20 @@ class UvicornWriter:
             if taken == len(data):
                 return True
             data = data[taken:]
-        elif self._ended:
+        elif self._connection is None:
             return False
         elif not self._prepared:
-            self._prepare()
+            self._prepare(self._connection)
         self._transport.write(data)  # may call `paused`
         self._owed = self._blocked
         return not self._owed
 
     def close(self, code: int | None = None) -> None:
         """End the response or WebSocket once what is held has been written; reset it when that takes too long."""
-        if not self._ended:
+        connection = self._connection
+        if connection is not None:
             self.stop()
-            self._connection.end_stream(code)
+            connection.end_stream(code)
 
     def abort(self) -> None:
         """Drop what is held and reset the connection."""
@@ -206,7 +206,7 @@ class UvicornWriter:
 
     def resumed(self) -> None:
         """The transport has got rid of all its bytes."""
-        if self._ended or not self._prepared:
+        if self._connection is None or not self._prepared:
             return
         self._blocked = False
         self._open_direct()
@@ -217,7 +217,7 @@ class UvicornWriter:
 
     def stop(self) -> None:
         """Write nothing any more. Called at the latest when the connection is lost, before its socket is closed."""
-        self._ended = True
+        self._connection = None
         self.direct = None
         self._owed = False
         if self._socket is not None:
@@ -230,9 +230,9 @@ class UvicornWriter:
         self.stop()
         self._detached = True
 
-    def _prepare(self) -> None:
+    def _prepare(self, connection: Streaming) -> None:
         self._prepared = True
-        self._connection.begin_stream()
+        connection.begin_stream()
         self._transport.set_write_buffer_limits(high=0)
         sock = self._transport.get_extra_info("socket")
         if sock is not None and self._transport.get_extra_info("sslcontext") is None:
