@@ -43,7 +43,11 @@ class Outcome:
     gone_seconds: float | None = None
 
     def silences(self, until: float) -> list[Silence]:
-        """When those nodes may have counted as dead, until they were seen to be well."""
+        """When those nodes may have counted as dead.
+
+        Args:
+            until: a lease after they were seen to be well: one that was not renewed in the fault may end only then.
+        """
         return [Silence(node, since, until) for node, since in self.doubtful.items()]
 
 

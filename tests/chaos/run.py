@@ -184,10 +184,11 @@ def summarize(seed: int, results: Sequence[Result], amiss: Sequence[str], second
             **({"gone_seconds_max": round(max(gone), 2)} if gone else {}),
             "failed": sum(bool(result.findings) for result in of_kind),
         }
+    changes = _git("status", "--porcelain", "--", "*.py", "*.lua")
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--", "*.py", "*.lua")),
+        "uncommitted_changes": None if changes is None else bool(changes),
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("channels-redis", "daphne", "redis", "uvicorn")},

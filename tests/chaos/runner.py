@@ -221,7 +221,9 @@ async def _conclude(stage: _Stage, outcome: Outcome, over: float) -> None:
     for watcher in stage.main:
         await watcher.close()
     records = [watcher.record for watcher in result.watchers]
-    result.findings += judge(result.publications, records, silences=outcome.silences(over), never_held=stage.never)
+    result.findings += judge(
+        result.publications, records, silences=outcome.silences(over + stage.world.ttl), never_held=stage.never
+    )
     result.findings += [Finding("malformed", fault) for watcher in result.watchers for fault in watcher.faults]
     for node in stage.world.nodes.values():
         result.findings += [Finding("error logged", line[:2000]) for line in node.new_errors()]
