@@ -33,13 +33,17 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="Print every count.")
     arguments = parser.parse_args()
     machine.prepare()
-    began = time.monotonic()
-    not_run = why_no_strace()
     try:
-        found = {server: count(server, strace=not_run is None) for server in arguments.server}
+        return _guard(arguments)
     except (NotPossible, ServerFailed, Wrong) as failure:
         print(f"The guard could not count: {failure}", file=sys.stderr)
         return 1
+
+
+def _guard(arguments: argparse.Namespace) -> int:
+    began = time.monotonic()
+    not_run = why_no_strace()
+    found = {server: count(server, strace=not_run is None) for server in arguments.server}
     if arguments.verbose or arguments.update:
         _print(found)
     if not_run is not None:
@@ -99,6 +103,11 @@ def _judge(found: baseline.Found, file: Path, *, strace: bool, seconds: float) -
     else:
         print(f"Not run: instructions and bytes were not compared: the baseline is of Python {version}.")
     worse, better = baseline.compare(expected, found, measures)
+    if worse:
+        # A timer or a thread that happened to run is in a count: what stays in the second one is the server's.
+        again = {server: count(server, strace=strace) for server in found}
+        found = baseline.lower(found, again)
+        worse, better = baseline.compare(expected, found, measures)
     for sentence in better:
         print(f"Better than the baseline: {sentence}")
     if better:

@@ -41,6 +41,17 @@ def save(found: Found, file: Path = FILE) -> None:
     file.write_text(json.dumps({"python": python_version(), "counts": counts}, indent=2) + "\n")
 
 
+def lower(first: Found, second: Found) -> Found:
+    """Return the lower of two counts of each measure."""
+    return {
+        server: {
+            title: {measure: min(value, second[server][title].get(measure, value)) for measure, value in counts.items()}
+            for title, counts in phases.items()
+        }
+        for server, phases in first.items()
+    }
+
+
 def compare(baseline: Found, found: Found, measures: set[str]) -> tuple[list[str], list[str]]:
     """Compare counts.
 

@@ -37,6 +37,10 @@ def test_a_row_that_the_baseline_does_not_have_fails() -> None:
     assert worse == ["daphne: something new: 1 system calls found; the baseline does not have this row."]
 
 
+def test_of_two_counts_the_lower_one_of_each_measure_counts() -> None:
+    assert baseline.lower(counted(12.0, 900.0), counted(10.0, 1000.0)) == counted(10.0, 900.0)
+
+
 def test_measures_that_do_not_hold_here_are_left_out() -> None:
     assert baseline.compare(BEFORE, counted(20.0, 5000.0), set()) == ([], [])
 
