@@ -41,6 +41,9 @@ class _Quiet(logging.Filter):
 logging.getLogger("channels_redis.pubsub").addFilter(_Quiet())
 
 
+FLUSH_SECONDS = 5.0
+"""Longest wait for the layer to let go of its connections."""
+
 NO_EPOCH = "-"
 """Epoch of a topic that does not exist, in a mark."""
 
@@ -135,8 +138,14 @@ class EventChannel:
         """Unsubscribe from everything. What was joined is kept for `open`."""
         # The layer makes a client anew after each flush, and forgets those that it asked where Redis is.
         clients = [shard._redis for shard in self._layer._shards if shard._redis is not None]
+        for shard in self._layer._shards:
+            if shard._receive_task is not None and shard._receive_task.done():
+                # Its exception would end the flush half-way, each time, and no other receiver would ever be started.
+                shard._receive_task = None
         with contextlib.suppress(*UNREACHABLE):
-            await self._layer.flush()
+            # Should its receiver survive the one cancellation that it gets, this hands on another.
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self._layer.flush()
         for sentinel in itertools.chain.from_iterable(map(sentinels_of, clients)):
             with contextlib.suppress(*UNREACHABLE):
                 await sentinel.aclose(close_connection_pool=True)

@@ -399,6 +399,22 @@ class TestRedisAway:
         await second.placement.route(event(1, "x"))
         await until(lambda: "1" in ids(client))
 
+    async def test_a_receiver_of_the_layer_that_has_died_is_replaced(self, pair: Nodes, own: RedisServer) -> None:
+        first, second = pair.places
+        client = await first.join("x")
+
+        async def die() -> None:
+            raise TimeoutError
+
+        (shard,) = first.placement._channel._layer._shards  # type: ignore[attr-defined]
+        shard._receive_task.cancel()
+        shard._receive_task = asyncio.create_task(die())
+        await asyncio.sleep(0)
+        await second.placement.route(event(1, "x"))
+        await until(lambda: gaps(client) == [("x", 1)])
+        await second.placement.route(event(2, "x"))
+        await until(lambda: ids(client)[-1] == "2")
+
     async def test_a_subscription_that_was_lost_tells_what_was_missed(self, pair: Nodes, own: RedisServer) -> None:
         first, second = pair.places
         client = await first.join("x")
