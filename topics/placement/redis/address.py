@@ -1,5 +1,6 @@
 """Where Redis is: `redis://`, `rediss://`, `unix://`, and Redis behind Sentinel as `redis+sentinel://`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +9,45 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 SOCKET_SECONDS = 1.0
 """Longest wait for a connection to Redis, and for an answer."""
 
 SENTINEL_PORT = 26379
+
+
+class Sentinels(Sentinel):
+    """The sentinels of one master, all of them asked.
+
+    redis-py believes the first that answers. One that was cut off, or has not heard of a failover yet, names the former
+    master, which for a moment after its return takes writes as if nothing had happened. The configuration's epoch grows
+    with each failover, so the highest one is the newest.
+    """
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        """Return the master's host and port.
+
+        Args:
+            service_name: What the sentinels call it.
+
+        Raises:
+            MasterNotFoundError: No sentinel can be reached, or the master is known to be away.
+        """
+        answers = await asyncio.gather(
+            *(sentinel.sentinel_masters() for sentinel in self.sentinels), return_exceptions=True
+        )
+        states: list[dict[str, Any]] = [
+            answer[service_name] for answer in answers if isinstance(answer, dict) and service_name in answer
+        ]
+        # The former master may be alive, and the sentinel that still names it content.
+        newest = max((state["config-epoch"] for state in states), default=None)
+        for state in states:
+            if state["config-epoch"] == newest and self.check_master_state(state, service_name):  # type: ignore[no-untyped-call]
+                return state["ip"], state["port"]
+        raise MasterNotFoundError(f"No sentinel knows a master {service_name!r} that answers.")
+
 
 OnConnect = Callable[[Connection], Awaitable[None]]
 
@@ -47,7 +80,7 @@ class Address:
         if self.sentinels:
             pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
                 self.master,
-                Sentinel(list(self.sentinels), sentinel_kwargs=_timeouts()),  # type: ignore[no-untyped-call]
+                self._sentinels(),
                 db=self.database,
                 **dict(self.options),
                 **_timeouts(),
@@ -56,6 +89,15 @@ class Address:
         else:
             pool = ConnectionPool.from_url(self.url, **_timeouts(), redis_connect_func=on_connect)
         return Redis.from_pool(pool)
+
+    def ask_all_sentinels(self, client: Redis) -> None:
+        """Have a client that was made of `layer_host` find the master as one of `client` does."""
+        pool = client.connection_pool
+        if isinstance(pool, SentinelConnectionPool) and not isinstance(pool.sentinel_manager, Sentinels):
+            pool.sentinel_manager = self._sentinels()
+
+    def _sentinels(self) -> Sentinels:
+        return Sentinels(list(self.sentinels), sentinel_kwargs=_timeouts())  # type: ignore[no-untyped-call]
 
     def layer_host(self, on_connect: OnConnect) -> dict[str, Any]:
         """Return the same as an entry of channels-redis' `hosts`."""

@@ -104,6 +104,7 @@ class EventChannel:
         on_note: Callable[[dict[str, Any]], None],
         on_doubt: Callable[[], None],
     ) -> None:
+        self._address = address
         self._layer = RedisPubSubChannelLayer(
             hosts=[address.layer_host(self._connected)], prefix=prefix, serializer_format="sse-gateway"
         )
@@ -124,6 +125,9 @@ class EventChannel:
         Raises:
             PlacementUnavailable: Redis cannot be reached.
         """
+        for shard in self._layer._shards:
+            shard._ensure_redis()
+            self._address.ask_all_sentinels(shard._redis)
         try:
             self.name = await self._layer.new_channel("node.")
             for topic, stream in list(self.streams.items()):

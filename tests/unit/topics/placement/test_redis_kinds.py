@@ -115,12 +115,13 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
 class SentinelServer(RedisServer):
     """One sentinel, which alone decides."""
 
-    def __init__(self, master: int) -> None:
+    def __init__(self, master: int, *, epoch: int = 0) -> None:
         super().__init__()
         self._config = self.folder / "sentinel.conf"
         self._config.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\nlogfile {self.folder}/log\n"
             f"sentinel monitor main 127.0.0.1 {master} 1\nsentinel down-after-milliseconds main 1000\n"
+            f"sentinel config-epoch main {epoch}\n"
         )
 
     def options(self) -> list[str]:
@@ -174,6 +175,16 @@ def keys_of(command: str) -> tuple[str, list[str]]:
     if name in ("EVALSHA", "EVAL"):
         return words[1], words[3 : 3 + int(words[2])]
     return name, [word for word in words[1:] if word.startswith("{sse-gateway/")]
+
+
+async def test_of_sentinels_that_disagree_the_newest_configuration_is_believed() -> None:
+    """One has not heard of a failover, and the former master, which is back, looks well to it."""
+    with RedisServer() as former, RedisServer() as promoted:
+        with SentinelServer(former.port, epoch=1) as stale, SentinelServer(promoted.port, epoch=2) as newest:
+            for order in ((stale, newest), (newest, stale)):
+                await works("redis+sentinel://" + ",".join(f"127.0.0.1:{each.port}" for each in order) + "/main")
+        async with Redis(port=former.port) as client:
+            assert "cmdstat_evalsha" not in await client.info("commandstats")
 
 
 async def test_all_that_is_kept_is_in_one_slot_of_a_cluster() -> None:
