@@ -45,10 +45,10 @@ def _bearer(authorization: bytes) -> bytes:
 
 
 def _octets(value: HeaderValue) -> bytes:
-    if value is None:
-        return b""
     if isinstance(value, bytes):
         return value
+    if value is None:
+        return b""
     try:
         return value.encode("latin-1")
     except UnicodeEncodeError:

@@ -131,9 +131,9 @@ class Page(Generic[Item]):
     total: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Drop:
-    """A publish that was dropped, as tails see it: its headers, never its body."""
+    """A publish that was dropped, as tails see it: its headers, never its body. Nobody changes it (as `Event`)."""
 
     topics: tuple[str, ...]
     id: str

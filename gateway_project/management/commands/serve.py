@@ -113,7 +113,7 @@ class Command(BaseCommand):
         def on_listening(host: str, port: int) -> None:
             listens_on(port)
             start_soon()
-            spare_what_stays()
+            spare_what_stays(rarely=options["server"] == "uvicorn")
             _log_listening(host, port)
 
         end_with_supervisor(os.environ)

@@ -44,7 +44,7 @@ class Sentinels(Sentinel):
         # The former master may be alive, and the sentinel that still names it content.
         newest = max((state["config-epoch"] for state in states), default=None)
         for state in states:
-            if state["config-epoch"] == newest and self.check_master_state(state, service_name):  # type: ignore[no-untyped-call]
+            if state["config-epoch"] == newest and self.check_master_state(state, service_name):
                 return state["ip"], state["port"]
         raise MasterNotFoundError(f"No sentinel knows a master {service_name!r} that answers.")
 
