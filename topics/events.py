@@ -36,6 +36,7 @@ class Event:
         event: The event type, or None for `message`.
         retry: Reconnect time in milliseconds for the clients that get it, or None.
         time: When the gateway accepted it, in seconds since the epoch.
+        position: Its place in the order of all events that are kept (`topics.history`); None when it is not kept.
     """
 
     topics: tuple[str, ...]
@@ -44,6 +45,7 @@ class Event:
     event: str | None = None
     retry: int | None = None
     time: float = field(default_factory=time.time)
+    position: int | None = None
 
 
 def rfc3339(seconds: float) -> str:

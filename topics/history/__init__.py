@@ -1,0 +1,1 @@
+"""What was published, kept for clients that come back (contract §6)."""
