@@ -1,8 +1,10 @@
 """A placement whose store can be cut off, as no store of one process can be."""
 
+from collections.abc import Mapping
+
 from topics.events import Event
 from topics.exceptions import PlacementUnavailable
-from topics.placement.base import NodeStatus, Routed
+from topics.placement.base import NOTHING_KEPT, Limits, NodeStatus, Routed
 from topics.placement.memory import MemoryPlacement
 from topics.runtime import Runtime
 
@@ -22,9 +24,9 @@ class LosablePlacement(MemoryPlacement):
                 raise PlacementUnavailable("The store is cut off.")
             self.left -= 1
 
-    async def route(self, event: Event) -> Routed:
+    async def route(self, event: Event, kept: Mapping[str, Limits] = NOTHING_KEPT) -> Routed:
         self._count()
-        return await super().route(event)
+        return await super().route(event, kept)
 
     async def nodes(self) -> list[NodeStatus]:
         self._count()

@@ -9,23 +9,12 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from topics.events import Event
-from topics.placement.base import Page, Placement, Routed
+from topics.placement.base import Limits, Page, Placement, Routed
+
+__all__ = ["Gap", "GapReason", "History", "Kept", "Limits", "Standing"]
 
 GapReason = Literal["evicted", "unknown-id", "repeated-id", "interrupted"]
 """Why a replay begins with, or holds, a gap: see `Gap`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of a topic is kept; None is no limit.
-
-    Attributes:
-        events: Most events.
-        seconds: Longest age.
-    """
-
-    events: int | None
-    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)

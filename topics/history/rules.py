@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from topics.history.base import Limits
+from topics.placement.base import Limits
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _RULE = re.compile(r"(?P<pattern>[\x21-\x2b\x2d-\x7e]{1,255})=(?P<limits>[^=\s]+)")

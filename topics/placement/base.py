@@ -6,6 +6,7 @@ raise `PlacementUnavailable` when its store cannot be reached, and then has said
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Generic, Literal, Protocol, TypeVar
 
 from topics.events import Event
@@ -142,11 +143,25 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a topic is kept; None is no limit.
+
+    Attributes:
+        events: Most events.
+        seconds: Longest age.
+    """
+
+    events: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Routed:
     """Whom an event was handed to.
 
     Attributes:
-        topics: Connections of each topic that exists; empty when nothing was routed.
+        topics: Connections of each topic that exists, 0 for one that exists only because it keeps history; empty when
+            nothing was routed.
     """
 
     topics: Mapping[str, int]
@@ -159,6 +174,10 @@ class Routed:
         a Durable Object a topic can give at a fair price.
         """
         return sum(self.topics.values())
+
+
+NOTHING_KEPT: Mapping[str, Limits] = MappingProxyType({})
+"""None of an event's topics keeps history."""
 
 
 class LocalNode(Protocol):
@@ -217,8 +236,14 @@ class Placement(Protocol):
     async def count(self, topics: Iterable[str]) -> dict[str, int]:
         """Return the number of connections of each of `topics` that exists; what does not exist is left out."""
 
-    async def route(self, event: Event) -> Routed:
-        """Hand an event to every node that holds a connection of its topics, in one order for each topic."""
+    async def route(self, event: Event, kept: Mapping[str, Limits] = NOTHING_KEPT) -> Routed:
+        """Hand an event to every node that holds a connection of its topics, in one order for each topic.
+
+        Args:
+            event: What was published.
+            kept: Those of its topics that keep history, which exist though nobody may be connected, and how much each
+                keeps. A placement whose store also is the history's stores the event in the same step.
+        """
 
     async def report_drop(self, drop: Drop) -> None:
         """Tell every node's tails of a dropped publish."""

@@ -3,14 +3,16 @@
 import bisect
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from topics.events import Event
 from topics.exceptions import PlacementUnavailable
 from topics.placement.base import (
+    NOTHING_KEPT,
     ConnectionRecord,
     Drop,
+    Limits,
     LocalNode,
     Node,
     NodeStatus,
@@ -76,10 +78,10 @@ class MemoryPlacement:
         self._must_run()
         return {name: len(self._topics[name].connections) for name in topics if name in self._topics}
 
-    async def route(self, event: Event) -> Routed:
+    async def route(self, event: Event, kept: Mapping[str, Limits] = NOTHING_KEPT) -> Routed:
         """Hand an event to the hub."""
         self._must_run()
-        counts: dict[str, int] = {}
+        counts = dict.fromkeys(kept, 0)
         for name in event.topics:
             topic = self._topics.get(name)
             if topic is not None:

@@ -140,6 +140,9 @@ class EventChannel:
 
     async def close(self) -> None:
         """Unsubscribe from everything. What was joined is kept for `open`."""
+        # It must not ask the layer again, which would subscribe to a channel that it forgets now, and redis-py may
+        # then take the cancellation for its own: nothing would ever end the receiver, nor this wait for its end.
+        receiver, self._receiver = self._receiver, None
         # The layer makes a client anew after each flush, and forgets those that it asked where Redis is.
         clients = [shard._redis for shard in self._layer._shards if shard._redis is not None]
         for shard in self._layer._shards:
@@ -153,10 +156,9 @@ class EventChannel:
         for sentinel in itertools.chain.from_iterable(map(sentinels_of, clients)):
             with contextlib.suppress(*UNREACHABLE):
                 await sentinel.aclose(close_connection_pool=True)
-        if self._receiver is not None:
-            self._receiver.cancel()
-            await asyncio.wait([self._receiver])
-            self._receiver = None
+        if receiver is not None:
+            receiver.cancel()
+            await asyncio.wait([receiver])
 
     async def join(self, topic: str) -> Stream:
         """Subscribe to a topic; its stream is confirmed by a mark.
@@ -229,7 +231,7 @@ class EventChannel:
             self._on_doubt()
 
     async def _receive(self, channel: str) -> None:
-        while True:
+        while self._receiver is asyncio.current_task():
             message = await self._layer.receive(channel)
             try:
                 self._take(message)

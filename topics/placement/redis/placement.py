@@ -5,15 +5,17 @@ import contextlib
 import itertools
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from topics.events import Event
 from topics.exceptions import PlacementUnavailable
 from topics.placement.base import (
+    NOTHING_KEPT,
     ConnectionRecord,
     Drop,
+    Limits,
     LocalNode,
     Node,
     NodeStatus,
@@ -148,7 +150,7 @@ class RedisPlacement:
         counts = await asyncio.shield(answer)
         return {name: counts[name] for name in names if name in counts}
 
-    async def route(self, event: Event) -> Routed:
+    async def route(self, event: Event, kept: Mapping[str, Limits] = NOTHING_KEPT) -> Routed:
         """Publish an event to its topics' groups, this node's own connections included, in one step."""
         identity = f"{self._lease.session}-{next(self._identities)}"
         payload = pack_event(identity, event)
