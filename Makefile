@@ -127,6 +127,10 @@ autobahn: $(STAMP) ## Judge /ws by the Autobahn fuzzing client (needs Python 2.7
 chaos: $(STAMP) ## Let links, nodes and Redis fail under three nodes (ARGS="--seed N --runs 200"); writes test-results/chaos.json
 	@$(BIN)/python -m tests.chaos.run $(ARGS)
 
+.PHONY: storm
+storm: $(STAMP) ## Let 200 clients come back with their last id for 60 s (ARGS="--seed N --worlds redis"); writes test-results/storm.json
+	@$(BIN)/python -m tests.storm.run $(ARGS)
+
 .PHONY: soak
 soak: $(STAMP) ## Run the slow tests
 	@$(BIN)/python -m pytest -m slow --timeout=1800 tests/faults $(ARGS)
