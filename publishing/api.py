@@ -54,7 +54,12 @@ router = Router(auth=API_KEY, tags=["publish"])
         (400, 401, 413, 503): ProblemDetails,
     },
     openapi_extra={
-        "responses": {204: {"description": "Dropped: none of the topics has a subscriber.", "headers": DROPPED_HEADER}}
+        "responses": {
+            204: {
+                "description": "Dropped: none of the topics has a subscriber or keeps history.",
+                "headers": DROPPED_HEADER,
+            }
+        }
     },
 )
 async def publish_one(
@@ -64,7 +69,7 @@ async def publish_one(
     runtime = await running()
     accepted = read_event(event, runtime.settings)
     routed = await _publish(runtime, accepted)
-    if not routed.subscribers:
+    if not routed.topics:
         response["x-sse-dropped"] = "no-subscribers"
         return Status(204, None)
     return Delivered(id=accepted.id, subscribers=routed.subscribers, topics=dict(routed.topics))
@@ -157,7 +162,7 @@ def _shape(item: object) -> PublishRequest:
 
 
 def _result(event: Event, routed: Routed) -> DeliveredResult | DroppedResult:
-    if not routed.subscribers:
+    if not routed.topics:
         return DroppedResult(id=event.id)
     return DeliveredResult(id=event.id, subscribers=routed.subscribers, topics=dict(routed.topics))
 

@@ -6,7 +6,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from publishing.admission import ALLOW, Admitted, admit
 from publishing.body import BodyRefused, ClientGone, read_body
 from publishing.keys import Keys
-from publishing.service import drop, publish
+from publishing.service import deliverable, drop, publish
 from topics import metrics
 from topics.asgi import Receive, Scope, Send
 from topics.consumers.subscription import header
@@ -82,7 +82,7 @@ class PublishEndpoint:
 
     async def _publish(self, admitted: Admitted, receive: Receive) -> bytes | None:
         runtime: Runtime = await running()
-        if not await runtime.placement.count(admitted.topics):
+        if not await deliverable(runtime, admitted.topics, admitted.id):
             await drop(runtime, admitted.topics, admitted.id)
             return None
         body = await read_body(receive, limit=self._max_event_bytes, seconds=self._body_seconds)
@@ -94,7 +94,7 @@ class PublishEndpoint:
             ) from None
         event = Event(admitted.topics, admitted.id, data, admitted.event, admitted.retry)
         routed = await publish(runtime, event)
-        if not routed.subscribers:
+        if not routed.topics:
             return None
         return _answer(event.id, routed)
 

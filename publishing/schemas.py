@@ -70,7 +70,10 @@ class Delivered(BaseModel):
     subscribers: int = Field(
         description="The sum over the topics: a connection that holds two of them counts twice.", examples=[2]
     )
-    topics: dict[str, int] = Field(description="Connections of each topic that exists.", examples=[{"news": 2}])
+    topics: dict[str, int] = Field(
+        description="Connections of each topic that exists; 0 for one that keeps history and has none.",
+        examples=[{"news": 2}],
+    )
 
 
 class DeliveredResult(Delivered):

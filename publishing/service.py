@@ -14,7 +14,7 @@ logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 async def publish(runtime: Runtime, event: Event) -> Routed:
-    """Route an event to every node that holds a connection of its topics.
+    """Keep an event where its topics keep history, and route it to every node that holds a connection of them.
 
     Waits only while the processor is behind with the fan-out of earlier events, never for a reader.
 
@@ -23,7 +23,7 @@ async def publish(runtime: Runtime, event: Event) -> Routed:
         event: What to publish.
 
     Returns:
-        Whom it was handed to. With `subscribers` 0 it was dropped, and that has been logged and counted.
+        Whom it was handed to. Without `topics` it was dropped, and that has been logged and counted.
 
     Raises:
         InvalidData: The data holds half a surrogate pair, which UTF-8 cannot carry.
@@ -38,12 +38,36 @@ async def publish(runtime: Runtime, event: Event) -> Routed:
                 f"data holds half a surrogate pair at character {error.start}; send whole characters."
             ) from None
     await runtime.hub.settled()
-    routed = await runtime.placement.route(event)
-    if not routed.subscribers:
+    history = runtime.history
+    if history is None or not any(map(history.keeps, event.topics)):
+        routed = await runtime.placement.route(event)
+    else:
+        routed = await history.publish(event, runtime.placement)
+    if not routed.topics:
         await drop(runtime, event.topics, event.id)
-        return routed
-    runtime.hub.published += 1
+    elif len(routed.repeated) < len(routed.topics):
+        runtime.hub.published += 1
     return routed
+
+
+async def deliverable(runtime: Runtime, topics: tuple[str, ...], event_id: str) -> bool:
+    """Tell by its headers alone whether a publish's body is to be read.
+
+    Args:
+        runtime: This process's.
+        topics: Where to.
+        event_id: The publisher's id.
+
+    Raises:
+        PlacementUnavailable: It cannot be known who is connected.
+    """
+    history = runtime.history
+    if history is not None and any(map(history.keeps, topics)):
+        return True
+    if await runtime.placement.count(topics):
+        return True
+    # Tried again after the last subscriber has left: the answer is still the first one.
+    return bool(runtime.settings.dedupe_seconds and await runtime.placement.answered(event_id, topics))
 
 
 async def drop(runtime: Runtime, topics: tuple[str, ...], event_id: str) -> None:

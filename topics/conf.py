@@ -9,8 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
+from topics.history.rules import Rules, parse_rules
 from topics.placement.redis.address import parse_address
 
 PREFIX = "GATEWAY_"
@@ -31,6 +41,9 @@ def _split(value: object) -> object:
 
 
 CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
+HistoryRules = Annotated[
+    InstanceOf[Rules], BeforeValidator(lambda value: parse_rules(value) if isinstance(value, str) else value)
+]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -109,6 +122,35 @@ class GatewaySettings(BaseModel):
         le=300,
         description="Seconds after which a node that Redis has not heard of counts as dead. The same on every node.",
     )
+    history: HistoryRules = Field(
+        default=Rules(()),
+        description="Which topics keep their events, and how many: rules such as `orders.*=1000/1h` separated by "
+        "commas; the longest match wins.",
+    )
+    history_store: Literal["memory", "redis", "database"] | None = Field(
+        default=None,
+        validate_default=True,
+        description="Where events are kept: `memory`, `redis` or `database`. Default: `redis` with "
+        "`GATEWAY_REDIS_URL`, else `memory`.",
+    )
+    history_bytes: int = Field(
+        default=64 * 1_048_576,
+        ge=65_536,
+        description="Memory that the kept events of all topics may take with the store `memory`, in bytes; the oldest "
+        "go first.",
+    )
+    database_url: str = Field(
+        default="sqlite:///gateway.sqlite3",
+        pattern=r"^[a-z][a-z0-9+]*://\S+$",
+        description="Database for the store `database`.",
+    )
+    dedupe_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description="Seconds in which a publish with the same topic and id is answered as the first time and not "
+        "delivered again; 0 is off. The same on every node.",
+    )
     drain_seconds: float = Field(
         default=8,
         ge=0,
@@ -141,6 +183,22 @@ class GatewaySettings(BaseModel):
         if url:
             parse_address(url)
         return url or None
+
+    @field_validator("history_store")
+    @classmethod
+    def _store_suits_the_placement(cls, store: str | None, info: ValidationInfo) -> str:
+        if "redis_url" not in info.data:
+            # That is the fault to tell.
+            return store or "memory"
+        several_nodes = info.data["redis_url"] is not None
+        if store == "memory" and several_nodes:
+            raise ValueError(
+                "the memory of one process cannot serve the nodes that GATEWAY_REDIS_URL joins; choose redis or "
+                "database"
+            )
+        if store == "redis" and not several_nodes:
+            raise ValueError("redis needs GATEWAY_REDIS_URL; set it, or choose memory or database")
+        return store or ("redis" if several_nodes else "memory")
 
     @field_validator("cors_origins", "admin_cors_origins")
     @classmethod
@@ -196,7 +254,9 @@ def load(environ: Mapping[str, str]) -> tuple[GatewaySettings, tuple[SettingProb
             name = PREFIX + field.upper()
             problems.setdefault(name, SettingProblem(name, _sentence(name, field, fault["msg"], environ)))
         rest = {field: value for field, value in given.items() if field not in wrong}
-        # The only default that does not validate is the missing key.
+        # The only default that does not validate is the missing key. The store was checked beside a value that may now
+        # be gone.
+        rest.pop("history_store", None)
         usable = GatewaySettings.model_validate({"api_keys": ("unset",), **rest})
         if "api_keys" in wrong:
             usable = usable.model_copy(update={"api_keys": ()})
@@ -206,6 +266,7 @@ def load(environ: Mapping[str, str]) -> tuple[GatewaySettings, tuple[SettingProb
 _RULES = {
     "node_name": "it must be 1 to 255 visible ASCII characters without a comma",
     "node_host": "it must be 1 to 255 visible ASCII characters",
+    "database_url": "it must be a URL such as sqlite:///gateway.sqlite3",
     "trusted_proxies": "it must be addresses or networks such as 192.0.2.1 or 10.0.0.0/8 (no bits set behind the "
     "prefix), separated by commas",
 }

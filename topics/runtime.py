@@ -14,6 +14,8 @@ from topics.conf import GatewaySettings
 from topics.connection import Connection
 from topics.encoding import Format
 from topics.exceptions import Draining, PlacementUnavailable, Refused, TooManyConnections, TooManyFromClient
+from topics.history.base import History
+from topics.history.stores import build_history
 from topics.hub import SHORT_SLICE, Hub
 from topics.outbox import OutboxLimits
 from topics.placement.base import Node, Placement
@@ -39,15 +41,22 @@ class Runtime:
     Args:
         settings: The gateway's.
         placement: Where connections are reported; what the settings ask for when not given.
+        history: Where events are kept; what the settings ask for when not given.
         port: TCP port that this node listens on, as far as it is known.
     """
 
     def __init__(
-        self, settings: GatewaySettings, placement: Placement | None = None, *, port: int | None = None
+        self,
+        settings: GatewaySettings,
+        placement: Placement | None = None,
+        *,
+        history: History | None = None,
+        port: int | None = None,
     ) -> None:
         self.settings = settings
         self.node = Node(settings.node_name, settings.node_host, time.time(), VERSION, port)
         self.placement: Placement = placement or _placement(settings)
+        self.history = history or build_history(settings, self.placement)
         self.hub = Hub(self.node.name, settings.retry_ms)
         self.limits = OutboxLimits(settings.outbox_events, settings.outbox_bytes, settings.slow_reader)
         self._clients: Counter[str] = Counter()
@@ -56,6 +65,12 @@ class Runtime:
     async def start(self) -> None:
         """Report this node and start its clock."""
         await self.placement.start(self.node, self.hub)
+        if self.history is not None:
+            try:
+                await self.history.start()
+            except BaseException:
+                await self.placement.close()
+                raise
         metrics.NODE.labels(self.node.name, self.node.version).set(1)
         metrics.TOTALS.source = self.hub.counters
         metrics.TOPICS.set_function(lambda: self.hub.topic_count)
@@ -207,6 +222,8 @@ class Runtime:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        if self.history is not None:
+            await self.history.close()
         await self.placement.close()
 
     def _come_back(self) -> int:
@@ -220,7 +237,7 @@ class Runtime:
 
 def _placement(settings: GatewaySettings) -> Placement:
     if settings.redis_url is None:
-        return MemoryPlacement()
+        return MemoryPlacement(settings.dedupe_seconds)
     return RedisPlacement(settings.redis_url, settings.node_ttl_seconds)
 
 

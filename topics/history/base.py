@@ -56,10 +56,21 @@ class Standing:
     Attributes:
         after: For each of its topics that keep history, the position after which it goes on; 0 is the beginning.
         gaps: What it is told first.
+        numbers: For each of these topics, the number of the first event that it is given: the first that is kept
+            behind the position, or else the one that the topic's next event will have. What is evicted before it could
+            be read is seen by that.
     """
 
     after: Mapping[str, int]
     gaps: Sequence[Gap]
+    numbers: Mapping[str, int]
+
+
+PAGE_BYTES = 65_536
+"""Where a page of `read` ends though more events were asked for, in characters of their data."""
+
+INDEXED_EVENTS = 10_000
+"""Most evicted events of a topic whose ids and positions are still known; never more than the topic may keep."""
 
 
 class History(Protocol):
@@ -78,7 +89,8 @@ class History(Protocol):
     async def publish(self, event: Event, placement: Placement) -> Routed:
         """Store and route an event that has a topic which keeps history, in one order for all nodes.
 
-        Sets the event's `position`. On return the event is stored in each of its topics that keep history and routed to
+        Sets the event's `position`. What the placement answers as repeated (`Routed.repeated`) is not stored in those
+        topics again. On return the event is stored in each of its topics that keep history and routed to
         each that exists; when it raises, the publisher may publish it again.
         """
 
@@ -110,8 +122,8 @@ class History(Protocol):
             before: Position of the last item of the page before (`Page.next`).
         """
 
-    async def kept(self, topic: str) -> int:
-        """Return how many events of a topic are kept."""
+    async def names(self, q: str = "") -> Sequence[str]:
+        """Return the names of all topics of which events are kept, in any order; `q` is a part of the name."""
 
     async def close(self) -> None:
         """Let go of the store; what it holds stays, where it outlives the process."""

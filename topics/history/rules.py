@@ -1,6 +1,7 @@
 """Which topics keep how much: the setting `GATEWAY_HISTORY`, read. Pure."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -27,7 +28,8 @@ class Rules:
     """
 
     limits: tuple[tuple[str, Limits | None], ...]
-    _by_weight: tuple[tuple[re.Pattern[str], Limits | None], ...] = field(init=False, repr=False, compare=False)
+    of: Callable[[str], Limits | None] = field(init=False, repr=False, compare=False)
+    """Return a topic's limits, None when it keeps nothing."""
 
     def __post_init__(self) -> None:
         # The longest match wins: the pattern with the most characters of its own, then the one given first.
@@ -35,16 +37,17 @@ class Rules:
         compiled = tuple(
             (re.compile(".*".join(map(re.escape, pattern.split("*")))), limits) for pattern, limits in ordered
         )
-        object.__setattr__(self, "_by_weight", compiled)
 
-    def of(self, topic: str) -> Limits | None:
-        """Return a topic's limits, None when it keeps nothing."""
-        return _of(self, topic)
+        @lru_cache(maxsize=4096)
+        def of(topic: str) -> Limits | None:
+            return next((limits for pattern, limits in compiled if pattern.fullmatch(topic)), None)
 
+        # Each publish asks: a cache of its own, as one that is shared would hash the rules each time.
+        object.__setattr__(self, "of", of)
 
-@lru_cache(maxsize=4096)
-def _of(rules: Rules, topic: str) -> Limits | None:
-    return next((limits for pattern, limits in rules._by_weight if pattern.fullmatch(topic)), None)
+    def __bool__(self) -> bool:
+        """Tell whether any topic keeps anything."""
+        return any(limits is not None for _, limits in self.limits)
 
 
 def parse_rules(value: str) -> Rules:

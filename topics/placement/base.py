@@ -162,9 +162,12 @@ class Routed:
     Attributes:
         topics: Connections of each topic that exists, 0 for one that exists only because it keeps history; empty when
             nothing was routed.
+        repeated: Those of `topics` that had an event of this id within `GATEWAY_DEDUPE_SECONDS`: nothing went to them
+            now, and their numbers are the first answer's.
     """
 
     topics: Mapping[str, int]
+    repeated: frozenset[str] = frozenset()
 
     @property
     def subscribers(self) -> int:
@@ -239,10 +242,19 @@ class Placement(Protocol):
     async def route(self, event: Event, kept: Mapping[str, Limits] = NOTHING_KEPT) -> Routed:
         """Hand an event to every node that holds a connection of its topics, in one order for each topic.
 
+        With `GATEWAY_DEDUPE_SECONDS`, a topic that had an event of this id within that time is not handed it again:
+        the event then goes out with its other topics alone. An event that was dropped had no answer to remember.
+
         Args:
             event: What was published.
             kept: Those of its topics that keep history, which exist though nobody may be connected, and how much each
                 keeps. A placement whose store also is the history's stores the event in the same step.
+        """
+
+    async def answered(self, event_id: str, topics: Iterable[str]) -> dict[str, int]:
+        """Return the first answer's counts for those topics that had an event of this id within the time of dedupe.
+
+        Asked before a publish is dropped: its first try may have been delivered though nobody is connected any more.
         """
 
     async def report_drop(self, drop: Drop) -> None:

@@ -4,7 +4,7 @@ import bisect
 import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from topics.events import Event
 from topics.exceptions import PlacementUnavailable
@@ -22,6 +22,7 @@ from topics.placement.base import (
     TopicRecord,
     Transport,
 )
+from topics.placement.memory_answers import Answers
 
 
 @dataclass(slots=True)
@@ -33,9 +34,14 @@ class _Topic:
 
 
 class MemoryPlacement:
-    """The `Placement` of a gateway of one process."""
+    """The `Placement` of a gateway of one process.
 
-    def __init__(self) -> None:
+    Args:
+        dedupe_seconds: How long an id is remembered in a topic, so that it is not delivered again; 0 is off.
+    """
+
+    def __init__(self, dedupe_seconds: float = 0) -> None:
+        self._answers = Answers(dedupe_seconds) if dedupe_seconds else None
         self._started: tuple[Node, LocalNode] | None = None
         self._topics: dict[str, _Topic] = {}
         # Connections get numbers in the order of their coming: a page begins after a number, whatever has
@@ -79,9 +85,12 @@ class MemoryPlacement:
         return {name: len(self._topics[name].connections) for name in topics if name in self._topics}
 
     async def route(self, event: Event, kept: Mapping[str, Limits] = NOTHING_KEPT) -> Routed:
-        """Hand an event to the hub."""
+        """Hand an event to the hub. Never suspends: what a caller does next it does in the same turn of the loop."""
         self._must_run()
-        counts = dict.fromkeys(kept, 0)
+        repeated = None if self._answers is None else self._answers.of(event.id, event.topics)
+        if repeated:
+            event = replace(event, topics=tuple(topic for topic in event.topics if topic not in repeated))
+        counts = {name: 0 for name in event.topics if name in kept} if kept else {}
         for name in event.topics:
             topic = self._topics.get(name)
             if topic is not None:
@@ -91,7 +100,14 @@ class MemoryPlacement:
                 topic.last_time = event.time
         if counts:
             self._here.deliver(event)
-        return Routed(counts)
+            if self._answers is not None:
+                self._answers.remember(event.id, counts)
+        return Routed(counts) if not repeated else Routed({**repeated, **counts}, frozenset(repeated))
+
+    async def answered(self, event_id: str, topics: Iterable[str]) -> dict[str, int]:
+        """Return what was answered for an id before."""
+        self._must_run()
+        return {} if self._answers is None else self._answers.of(event_id, topics)
 
     async def report_drop(self, drop: Drop) -> None:
         """Tell the hub's tails."""

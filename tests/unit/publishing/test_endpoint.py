@@ -156,7 +156,7 @@ async def test_a_store_that_is_away_is_503_and_never_a_200_or_a_204(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     settings.GATEWAY = GatewaySettings(api_keys=("unit-key",), drain_seconds=0)
-    monkeypatch.setattr(runtime_module, "MemoryPlacement", lambda: Away(step))
+    monkeypatch.setattr(runtime_module, "MemoryPlacement", lambda _dedupe: Away(step))
     if step != "start":
         await join(await running(), "news")
     answer = await post(body(b"x") if step == "route" else unread)

@@ -288,7 +288,7 @@ async def test_a_fault_in_the_clock_does_not_stop_it(start: Start, caplog: pytes
 async def process(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Switched]:
     """A process that has not started its runtime yet, and the placement that it will use."""
     placement = Switched()
-    monkeypatch.setattr(runtime_module, "MemoryPlacement", lambda: placement)
+    monkeypatch.setattr(runtime_module, "MemoryPlacement", lambda _dedupe: placement)
     settings.GATEWAY = GatewaySettings(api_keys=("unit-key",), drain_seconds=0)
     yield placement
     placement.away = False

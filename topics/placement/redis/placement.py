@@ -161,6 +161,11 @@ class RedisPlacement:
         )
         return Routed(counts)
 
+    async def answered(self, event_id: str, topics: Iterable[str]) -> dict[str, int]:
+        """Return what was answered for an id before."""
+        _ = self._own
+        return {}
+
     async def report_drop(self, drop: Drop) -> None:
         """Tell every node's tails; nobody waits for it."""
         _ = self._own

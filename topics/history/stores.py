@@ -1,0 +1,22 @@
+"""Which store keeps the history: what the settings ask for."""
+
+from topics.conf import GatewaySettings
+from topics.history.base import History
+from topics.history.memory import MemoryHistory
+from topics.placement.base import Placement
+
+
+def build_history(settings: GatewaySettings, placement: Placement) -> History | None:
+    """Return the store, not started; None when no topic keeps anything.
+
+    Args:
+        settings: The gateway's.
+        placement: The gateway's, which may share its connections with the store.
+    """
+    if not settings.history:
+        return None
+    match settings.history_store:
+        case "memory":
+            return MemoryHistory(settings.history, settings.history_bytes)
+        case store:
+            raise NotImplementedError(f"There is no store {store} yet.")
