@@ -7,10 +7,20 @@ from django.http import Http404, HttpRequest
 from ninja import Query, Router
 from ninja.responses import Status
 
-from dashboard import query
+from dashboard import events, query, topics
 from dashboard.cursor import Cursor
 from dashboard.query import CursorParameter, Limit
-from dashboard.schemas import Connection, ConnectionPage, Node, NodePage, Topic, TopicPage, Totals
+from dashboard.schemas import (
+    Connection,
+    ConnectionPage,
+    KeptEvent,
+    KeptEventPage,
+    Node,
+    NodePage,
+    Topic,
+    TopicPage,
+    Totals,
+)
 from publishing.authentication import API_KEY
 from publishing.schemas import ProblemDetails
 from topics.events import parse_topics
@@ -36,12 +46,35 @@ async def list_topics(
     cursor: CursorParameter,
     q: Annotated[str, Query("", description="Part of the name; case matters.", example="news")],
 ) -> TopicPage:
-    """List the topics that exist on any node, by name."""
+    """List the topics that exist on any node, by name: those with connections, and those that keep events."""
     query.check(request, ("limit", "cursor", "q"))
     runtime = await running()
-    page = await runtime.placement.topics(limit=limit, after=_after(_TOPICS, cursor), q=q)
+    page = await topics.list_topics(runtime.placement, runtime.history, limit=limit, after=_after(_TOPICS, cursor), q=q)
     return TopicPage(
-        items=[Topic.of(record) for record in page.items], next=_next(_TOPICS, page.next), total=page.total
+        items=[Topic.of(listed) for listed in page.items], next=_next(_TOPICS, page.next), total=page.total
+    )
+
+
+@router.get(
+    "/topics/{path:topic}/events",
+    operation_id="listKeptEvents",
+    summary="List a topic's kept events",
+    response={200: KeptEventPage, (400, 401, 404, 503): ProblemDetails},
+)
+async def list_events(request: HttpRequest, topic: str, limit: Limit, cursor: CursorParameter) -> KeptEventPage:
+    """List the events that a topic keeps, newest first. A page of large events ends before `limit`, at 4 MiB."""
+    query.check(request, ("limit", "cursor"))
+    parse_topics([topic], limit=1, where="The path")
+    runtime = await running()
+    if runtime.history is None or not runtime.history.keeps(topic):
+        raise Http404("This topic keeps no events; GATEWAY_HISTORY says which do.")
+    cursors = Cursor(f"events of {topic}")
+    before = _after(cursors, cursor)
+    page = await events.newest_first(
+        runtime.history, topic, limit=limit, before=None if before is None else int(before)
+    )
+    return KeptEventPage(
+        items=[KeptEvent.of(kept, topic) for kept in page.items], next=_next(cursors, page.next), total=page.total
     )
 
 

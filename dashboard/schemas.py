@@ -4,8 +4,10 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
-from topics.events import rfc3339
-from topics.placement.base import ConnectionRecord, NodeStatus, Stats, TopicRecord, Transport
+from dashboard.topics import ListedTopic
+from topics.events import DEFAULT_EVENT_TYPE, rfc3339
+from topics.history.base import Kept
+from topics.placement.base import ConnectionRecord, NodeStatus, Stats, Transport
 
 Item = TypeVar("Item")
 
@@ -32,25 +34,56 @@ class Topic(BaseModel):
     """One topic that exists."""
 
     name: str = Field(examples=["news"])
-    mode: Literal["unicast", "multicast"] = Field(description="`unicast` with one connection, `multicast` with more.")
+    mode: Literal["idle", "unicast", "multicast"] = Field(
+        description="`unicast` with one connection, `multicast` with more, `idle` with none: it keeps events."
+    )
     connections: int
     nodes: list[str] = Field(description="Names of the nodes that hold its connections.")
     events: int = Field(description="Events published to it since it exists.")
+    kept: int | None = Field(description="Events of it that are kept; null for a topic that keeps none.")
     last_event: LastEvent | None = Field(description="Null before the first.")
 
     @classmethod
-    def of(cls, record: TopicRecord) -> "Topic":
-        """Show a topic of the placement."""
+    def of(cls, listed: ListedTopic) -> "Topic":
+        """Show a topic."""
+        record = listed.record
         last = None
         if record.last_id is not None and record.last_time is not None:
             last = LastEvent(id=record.last_id, time=rfc3339(record.last_time))
         return cls(
             name=record.name,
-            mode="multicast" if record.connections > 1 else "unicast",
+            mode="multicast" if record.connections > 1 else "unicast" if record.connections else "idle",
             connections=record.connections,
             nodes=list(record.nodes),
             events=record.events,
+            kept=listed.kept,
             last_event=last,
+        )
+
+
+class KeptEvent(BaseModel):
+    """One event that a topic keeps."""
+
+    number: int = Field(description="Its number in the topic: 1, 2, 3 … since the topic keeps events.", examples=[1])
+    topics: list[str] = Field(description="All topics that it was published to.", examples=[["news"]])
+    id: str = Field(examples=["42"])
+    event: str = Field(description="The event type; `message` when the publisher gave none.", examples=["message"])
+    data: str
+    retry: int | None = Field(description="Reconnect time in milliseconds for those who get it; mostly null.")
+    time: str = Field(description="When the gateway accepted it, RFC 3339 in UTC.", examples=[_TIME])
+
+    @classmethod
+    def of(cls, kept: Kept, topic: str) -> "KeptEvent":
+        """Show an event that a topic keeps."""
+        event = kept.event
+        return cls(
+            number=kept.number[topic],
+            topics=list(event.topics),
+            id=event.id,
+            event=event.event or DEFAULT_EVENT_TYPE,
+            data=event.data,
+            retry=event.retry,
+            time=rfc3339(event.time),
         )
 
 
@@ -124,6 +157,10 @@ class Node(BaseModel):
 
 class TopicPage(ListPage[Topic]):
     """One page of the topics."""
+
+
+class KeptEventPage(ListPage[KeptEvent]):
+    """One page of a topic's kept events."""
 
 
 class ConnectionPage(ListPage[Connection]):

@@ -49,10 +49,10 @@ async def test_a_topic_is_listed_with_all_that_is_told_of_it(gateway: Gateway, t
     async with gateway.sse(topic) as stream:
         entry = await topic_entry(gateway, topic)
         assert entry is not None
-        assert {"name", "mode", "connections", "nodes", "events", "last_event"} <= entry.keys()
+        assert {"name", "mode", "connections", "nodes", "events", "kept", "last_event"} <= entry.keys()
         assert (entry["name"], entry["mode"], entry["connections"]) == (topic, "unicast", 1)
         assert entry["nodes"] == [stream.opened["node"]]
-        assert (entry["events"], entry["last_event"]) == (0, None)
+        assert (entry["events"], entry["kept"], entry["last_event"]) == (0, None, None)
         async with gateway.websocket(topic):
             await gateway.delivered(topic, id="first")
             await gateway.delivered(topic, id="last")

@@ -140,7 +140,9 @@ class Subscriber:
             self.record.faults.append(f"began with {opened.raw[:200]!r}")
         self._open()
         while True:
-            block = await stream.next_event(within=SILENCE_SECONDS)
+            block = await stream.next_block(within=SILENCE_SECONDS)
+            if block.data is None:
+                continue
             if block.event.startswith("gateway."):
                 self._told(block.event.removeprefix("gateway."), block.data or "")
             elif self.plan.form == "sse-json":

@@ -21,7 +21,15 @@ const NODE: GatewayNode = {
   version: "0.1.0",
   draining: false,
 };
-const TOPIC: Topic = { name: "news", mode: "unicast", connections: 1, nodes: ["node-a"], events: 0, last_event: null };
+const TOPIC: Topic = {
+  name: "news",
+  mode: "unicast",
+  connections: 1,
+  nodes: ["node-a"],
+  events: 0,
+  kept: null,
+  last_event: null,
+};
 const CONNECTION: Connection = {
   id: "connection-1",
   topics: ["news", "prices"],

@@ -32,6 +32,7 @@ async def test_a_topic_is_shown_with_its_connections_and_last_event(api: httpx.A
         "connections": 2,
         "nodes": ["node-1"],
         "events": 2,
+        "kept": None,
         "last_event": {"id": "42"},
     }
     assert (weather["mode"], weather["events"], weather["last_event"]) == ("unicast", 0, None)

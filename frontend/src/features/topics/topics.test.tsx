@@ -18,6 +18,7 @@ function gatewayOf(amount: number) {
     connections: number + 1,
     nodes: ["node-a"],
     events: 0,
+    kept: null,
     last_event: null,
   }));
   return guarded((_, response, url) => {

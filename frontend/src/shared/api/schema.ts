@@ -160,9 +160,29 @@ export interface paths {
         };
         /**
          * List topics
-         * @description List the topics that exist on any node, by name.
+         * @description List the topics that exist on any node, by name: those with connections, and those that keep events.
          */
         get: operations["listTopics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/topics/{topic}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List a topic's kept events
+         * @description List the events that a topic keeps, newest first. A page of large events ends before `limit`, at 4 MiB.
+         */
+        get: operations["listKeptEvents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -464,7 +484,7 @@ export interface components {
             subscribers: number;
             /**
              * Topics
-             * @description Connections of each topic that exists.
+             * @description Connections of each topic that exists; 0 for one that keeps history and has none.
              * @example {
              *       "news": 2
              *     }
@@ -497,7 +517,7 @@ export interface components {
             subscribers: number;
             /**
              * Topics
-             * @description Connections of each topic that exists.
+             * @description Connections of each topic that exists; 0 for one that keeps history and has none.
              * @example {
              *       "news": 2
              *     }
@@ -607,6 +627,68 @@ export interface components {
              * @description Whose events.
              */
             topic: string;
+        };
+        /**
+         * KeptEvent
+         * @description One event that a topic keeps.
+         */
+        KeptEvent: {
+            /** Data */
+            data: string;
+            /**
+             * Event
+             * @description The event type; `message` when the publisher gave none.
+             * @example message
+             */
+            event: string;
+            /**
+             * Id
+             * @example 42
+             */
+            id: string;
+            /**
+             * Number
+             * @description Its number in the topic: 1, 2, 3 … since the topic keeps events.
+             * @example 1
+             */
+            number: number;
+            /**
+             * Retry
+             * @description Reconnect time in milliseconds for those who get it; mostly null.
+             */
+            retry: number | null;
+            /**
+             * Time
+             * @description When the gateway accepted it, RFC 3339 in UTC.
+             * @example 2026-01-02T03:04:05.678901Z
+             */
+            time: string;
+            /**
+             * Topics
+             * @description All topics that it was published to.
+             * @example [
+             *       "news"
+             *     ]
+             */
+            topics: string[];
+        };
+        /**
+         * KeptEventPage
+         * @description One page of a topic's kept events.
+         */
+        KeptEventPage: {
+            /** Items */
+            items: components["schemas"]["KeptEvent"][];
+            /**
+             * Next
+             * @description The `cursor` of the next page; null at the end.
+             */
+            next: string | null;
+            /**
+             * Total
+             * @description Items that match, on all pages.
+             */
+            total: number;
         };
         /**
          * LastEvent
@@ -814,14 +896,19 @@ export interface components {
              * @description Events published to it since it exists.
              */
             events: number;
+            /**
+             * Kept
+             * @description Events of it that are kept; null for a topic that keeps none.
+             */
+            kept: number | null;
             /** @description Null before the first. */
             last_event: components["schemas"]["LastEvent"] | null;
             /**
              * Mode
-             * @description `unicast` with one connection, `multicast` with more.
+             * @description `unicast` with one connection, `multicast` with more, `idle` with none: it keeps events.
              * @enum {string}
              */
-            mode: "unicast" | "multicast";
+            mode: "idle" | "unicast" | "multicast";
             /**
              * Name
              * @example news
@@ -1119,7 +1206,7 @@ export interface operations {
                     "application/json": components["schemas"]["Delivered"];
                 };
             };
-            /** @description Dropped: none of the topics has a subscriber. */
+            /** @description Dropped: none of the topics has a subscriber or keeps history. */
             204: {
                 headers: {
                     /** @description Why the event was dropped. */
@@ -1353,6 +1440,69 @@ export interface operations {
             };
             /** @description Unauthorized */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    listKeptEvents: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before; left out for the first page. */
+                cursor?: string | null;
+                /** @description Most items in the answer. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                topic: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptEventPage"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
