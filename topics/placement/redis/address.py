@@ -1,52 +1,22 @@
 """Where Redis is: `redis://`, `rediss://`, `unix://`, and Redis behind Sentinel as `redis+sentinel://`."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
+
+from topics.placement.redis.sentinels import Belief, Followed, Sentinels
 
 SOCKET_SECONDS = 1.0
 """Longest wait for a connection to Redis, and for an answer."""
 
 SENTINEL_PORT = 26379
-
-
-class Sentinels(Sentinel):
-    """The sentinels of one master, all of them asked.
-
-    redis-py believes the first that answers. One that was cut off, or has not heard of a failover yet, names the former
-    master, which for a moment after its return takes writes as if nothing had happened. The configuration's epoch grows
-    with each failover, so the highest one is the newest.
-    """
-
-    async def discover_master(self, service_name: str) -> tuple[str, int]:
-        """Return the master's host and port.
-
-        Args:
-            service_name: What the sentinels call it.
-
-        Raises:
-            MasterNotFoundError: No sentinel can be reached, or the master is known to be away.
-        """
-        answers = await asyncio.gather(
-            *(sentinel.sentinel_masters() for sentinel in self.sentinels), return_exceptions=True
-        )
-        states: list[dict[str, Any]] = [
-            answer[service_name] for answer in answers if isinstance(answer, dict) and service_name in answer
-        ]
-        # The former master may be alive, and the sentinel that still names it content.
-        newest = max((state["config-epoch"] for state in states), default=None)
-        for state in states:
-            if state["config-epoch"] == newest and self.check_master_state(state, service_name):
-                return state["ip"], state["port"]
-        raise MasterNotFoundError(f"No sentinel knows a master {service_name!r} that answers.")
 
 
 OnConnect = Callable[[Connection], Awaitable[None]]
@@ -62,6 +32,7 @@ class Address:
         sentinels: Hosts and ports; empty without Sentinel.
         master: Name under which the sentinels know it.
         options: User, password and, for Sentinel over TLS, `ssl`.
+        belief: Where the master is, as far as this node knows.
     """
 
     url: str
@@ -69,6 +40,7 @@ class Address:
     sentinels: tuple[tuple[str, int], ...] = ()
     master: str = ""
     options: tuple[tuple[str, Any], ...] = ()
+    belief: Belief = field(default_factory=Belief, compare=False)
 
     def client(self, on_connect: OnConnect) -> Redis:
         """Return a client that says soon when Redis is away, and repeats nothing by itself.
@@ -80,7 +52,7 @@ class Address:
         if self.sentinels:
             pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
                 self.master,
-                self._sentinels(),
+                Sentinels(self.sentinels, self.belief, _timeouts()),
                 db=self.database,
                 **dict(self.options),
                 **_timeouts(),
@@ -90,14 +62,10 @@ class Address:
             pool = ConnectionPool.from_url(self.url, **_timeouts(), redis_connect_func=on_connect)
         return Redis.from_pool(pool)
 
-    def ask_all_sentinels(self, client: Redis) -> None:
-        """Have a client that was made of `layer_host` find the master as one of `client` does."""
-        pool = client.connection_pool
-        if isinstance(pool, SentinelConnectionPool) and not isinstance(pool.sentinel_manager, Sentinels):
-            pool.sentinel_manager = self._sentinels()
-
-    def _sentinels(self) -> Sentinels:
-        return Sentinels(list(self.sentinels), sentinel_kwargs=_timeouts())  # type: ignore[no-untyped-call]
+    def follow(self, client: Redis) -> None:
+        """Have a client that was made of `layer_host` go to the master that those of `client` have found."""
+        if isinstance(client.connection_pool, SentinelConnectionPool):
+            client.connection_pool.sentinel_manager = Followed(self.belief)
 
     def layer_host(self, on_connect: OnConnect) -> dict[str, Any]:
         """Return the same as an entry of channels-redis' `hosts`."""

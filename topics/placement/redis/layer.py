@@ -6,7 +6,6 @@ reads its own mark knows that it is subscribed, and a number that is not the nex
 
 import asyncio
 import contextlib
-import itertools
 import json
 import logging
 import secrets
@@ -19,8 +18,9 @@ from channels_redis.serializers import registry
 from redis.asyncio.connection import Connection
 
 from topics.events import Event
+from topics.exceptions import PlacementUnavailable
 from topics.placement.base import Drop
-from topics.placement.redis.address import Address, sentinels_of
+from topics.placement.redis.address import Address
 from topics.placement.redis.commands import UNREACHABLE, unavailable
 from topics.placement.redis.envelope import Envelope, unpack_drop, unpack_event
 
@@ -127,7 +127,7 @@ class EventChannel:
         """
         for shard in self._layer._shards:
             shard._ensure_redis()
-            self._address.ask_all_sentinels(shard._redis)
+            self._address.follow(shard._redis)
         try:
             self.name = await self._layer.new_channel("node.")
             for topic, stream in list(self.streams.items()):
@@ -143,8 +143,6 @@ class EventChannel:
         # It must not ask the layer again, which would subscribe to a channel that it forgets now, and redis-py may
         # then take the cancellation for its own: nothing would ever end the receiver, nor this wait for its end.
         receiver, self._receiver = self._receiver, None
-        # The layer makes a client anew after each flush, and forgets those that it asked where Redis is.
-        clients = [shard._redis for shard in self._layer._shards if shard._redis is not None]
         for shard in self._layer._shards:
             if shard._receive_task is not None and shard._receive_task.done():
                 # Its exception would end the flush half-way, each time, and no other receiver would ever be started.
@@ -153,9 +151,6 @@ class EventChannel:
             # Should its receiver survive the one cancellation that it gets, this hands on another.
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self._layer.flush()
-        for sentinel in itertools.chain.from_iterable(map(sentinels_of, clients)):
-            with contextlib.suppress(*UNREACHABLE):
-                await sentinel.aclose(close_connection_pool=True)
         if receiver is not None:
             receiver.cancel()
             await asyncio.wait([receiver])
@@ -189,8 +184,11 @@ class EventChannel:
         """Say something to a node.
 
         Raises:
-            PlacementUnavailable: Redis cannot be reached.
+            PlacementUnavailable: Redis cannot be reached, or the channel is closed.
         """
+        if self._receiver is None:
+            # The layer would look for Redis by itself, and perhaps find another than this node is with.
+            raise PlacementUnavailable("The event channel is closed.")
         try:
             await self._layer.send(channel, note)
         except UNREACHABLE as error:

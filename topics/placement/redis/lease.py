@@ -5,7 +5,8 @@ restarted, or counted this node as dead): everything is registered under the new
 begins and the old one ends.
 
 Counts are true in an era: one run of one Redis server, with one life of its data, in which all nodes that live have
-registered. Whoever finds that they have says so in the key `settled`; until then nobody answers.
+registered. Whoever finds that they have says so in the key `settled`; until then nobody answers. Eras are counted, so
+that nodes which come back to a former master do not take for settled what they have left since.
 """
 
 import asyncio
@@ -15,7 +16,6 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
@@ -26,6 +26,8 @@ from topics.placement.base import Node
 from topics.placement.redis.address import Address, sentinels_of
 from topics.placement.redis.commands import UNREACHABLE, Commands, unavailable
 from topics.placement.redis.keys import Keys
+from topics.placement.redis.peers import Peer, generation_of, peer_of
+from topics.placement.redis.sentinels import has_moved
 
 logger = logging.getLogger(__name__)
 
@@ -42,51 +44,11 @@ sentinels too, takes a few waits of `SOCKET_SECONDS`, and no node does so at the
 CLOSED_SECONDS = 60
 """How long a removed session is remembered, for commands that were held up on their way."""
 
+FOLLOW_SECONDS = 1.0
+"""Longest pause between two questions to the sentinels whether the master is another: a former one does not know."""
+
 RELEASE_TOPICS = 200
 """Topics of a dead node that are removed in one step."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A node that lives, this one included.
-
-    Attributes:
-        left: Seconds of its lease that are left.
-        instance: Its process, whatever session it registers under.
-        run: The run of Redis in which it registered.
-        channel: Where it listens.
-        counters: As of its last renewal, as is what follows.
-        rates: Their growth per second.
-    """
-
-    session: str
-    left: float
-    node: Node
-    instance: str
-    run: str
-    channel: str
-    ttl: float
-    draining: bool
-    counters: dict[str, int]
-    rates: dict[str, float]
-
-
-def peer_of(session: str, left_ms: float, info: bytes) -> Peer:
-    """Read a row of the table of nodes."""
-    said = json.loads(info)
-    node = Node(said["name"], said["host"], said["since"], said["version"], said["port"])
-    return Peer(
-        session=session,
-        left=left_ms / 1000,
-        node=node,
-        instance=said["instance"],
-        run=said["run"],
-        channel=said["channel"],
-        ttl=said["ttl"],
-        draining=said["draining"],
-        counters=said["counters"],
-        rates=said["rates"],
-    )
 
 
 class Registrar(Protocol):
@@ -140,6 +102,8 @@ class Lease:
         self._node = node
         self._registrar = registrar
         self._instance = secrets.token_hex(8)
+        self._known_era = ""
+        """The newest that this node has been in, or heard of."""
         self._run = ""
         self._heard_run = ""
         self._redis_since = time.monotonic()
@@ -154,7 +118,7 @@ class Lease:
         self._wake = asyncio.Event()
         self._renewing = asyncio.Lock()
         self._tending = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def begin(self) -> None:
         """Register, and keep the lease from now on.
@@ -168,14 +132,16 @@ class Lease:
     def tend(self) -> None:
         """Keep the lease from now on."""
         self._tending = True
-        self._task = asyncio.create_task(self._tend())
+        self._tasks = [asyncio.create_task(self._tend()), asyncio.create_task(self._follow())]
 
     async def neglect(self) -> None:
         """Renew no more: the lease runs out by itself."""
         self._tending = False
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def end(self) -> None:
         """Give the lease back, with everything that was registered; or let it run out when Redis is away."""
@@ -275,6 +241,7 @@ class Lease:
             "port": node.port,
             "instance": self._instance,
             "run": self._run,
+            "generation": generation_of(self._known_era),
             "ttl": self.ttl,
             **described,
         }
@@ -290,6 +257,7 @@ class Lease:
                 "" if replaces == "-" else replaces,
                 described["channel"],
                 'N {"kind":"canary"}',
+                self._known_era,
             ],
         )
         return answer
@@ -309,8 +277,17 @@ class Lease:
             for session, score in zip(leases[::2], leases[1::2], strict=True)
             if session in told
         ]
+        here, era = f"{epoch.decode()}/{self._run}/", settled.decode()
+        newest = max(peer.generation for peer in peers)
+        if newest > max(generation_of(self._known_era), generation_of(era) if era.startswith(here) else 0):
+            # Others have been elsewhere and answered there without this node, which has not left.
+            self._known_era = f"elsewhere/{newest}"
+            self._lost = self._lost or self._settled_once
+            self._broken = True
+            self.era = None
+            return False
         self._reached(replaces, peers)
-        await self._settle(epoch.decode(), settled.decode(), now, peers)
+        await self._settle(here, era, now, peers)
         for session in graves:
             await self._release(session.decode())
         if replaces:
@@ -325,29 +302,32 @@ class Lease:
             logger.info("placement store back", extra={"node": self._node.name, "nodes": len(peers)})
         self.reachable = True
 
-    async def _settle(self, epoch: str, settled: str, now: int, peers: Sequence[Peer]) -> None:
-        era = f"{epoch}/{self._run}"
-        if settled != era:
+    async def _settle(self, here: str, era: str, now: int, peers: Sequence[Peer]) -> None:
+        if not era.startswith(here):
             self.era = None
             clock = time.monotonic()
             for instance in self._known:
                 self._expected.setdefault(instance, clock + self.ttl + RETURN_SECONDS)
-            if not await self._complete(epoch, now, peers, clock):
+            epoch = here.partition("/")[0]
+            newest = max(peer.generation for peer in peers)
+            if not await self._complete(epoch, newest, now, peers, clock):
                 return
+            era = f"{here}{newest + 1}"
             if not await self.commands.run("settle", [self._keys.epoch, self._keys.settled], [epoch, era]):
                 return
         if self.era is None:
             # Not when it had registered itself: until all had, others may have been with another Redis.
             self._lost = False
             self._registrar.tell()
-        self.era = era
+        self.era = self._known_era = era
         self._settled_once = True
         self._known = {peer.instance for peer in peers}
         self._expected.clear()
 
-    async def _complete(self, epoch: str, now: int, peers: Sequence[Peer], clock: float) -> bool:
+    async def _complete(self, epoch: str, newest: int, now: int, peers: Sequence[Peer], clock: float) -> bool:
         here = {peer.instance for peer in peers}
-        if any(peer.run != self._run for peer in peers):
+        # What a node left behind on a former master, which did not die, is older than what others have known since.
+        if any(peer.run != self._run or peer.generation < newest for peer in peers):
             return False
         if self._settled_once:
             return all(instance in here or deadline < clock for instance, deadline in self._expected.items())
@@ -392,6 +372,13 @@ class Lease:
                 continue
             except Exception:
                 logger.exception("lease failed")
+                self.fail()
+
+    async def _follow(self) -> None:
+        while self._tending:
+            await asyncio.sleep(min(FOLLOW_SECONDS, self.ttl / 3))
+            if await has_moved(self.client):
+                # What the former master still answers must not count: others may have left it already.
                 self.fail()
 
     async def _connected(self, connection: Connection) -> None:

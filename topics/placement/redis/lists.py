@@ -12,7 +12,8 @@ from topics.placement.base import ConnectionRecord, NodeStatus, Page, Stats, Top
 from topics.placement.redis.commands import UNREACHABLE, unavailable
 from topics.placement.redis.envelope import unpack_record
 from topics.placement.redis.keys import Keys
-from topics.placement.redis.lease import Lease, Peer, peer_of
+from topics.placement.redis.lease import Lease
+from topics.placement.redis.peers import Peer, peer_of
 from topics.placement.redis.questions import Questions
 
 INITIALS: dict[Transport, str] = {"sse": "s", "websocket": "w"}

@@ -1,7 +1,7 @@
 -- Take or renew a node's lease, bury the nodes whose leases ran out, and return the table of nodes.
 -- KEYS: epoch, settled, leases, info, graves, watch
 -- ARGV: session, TTL in milliseconds, info, epoch for an empty store, '1' for a new session, session that it
---       replaces or '', own channel, canary
+--       replaces or '', own channel, canary, newest era that the caller has known or ''
 -- Returns status ('ok' or 'lost'), now, epoch, era that is settled, leases with their scores, info, graves
 local session, ttl = ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
@@ -11,6 +11,13 @@ if not epoch then
   epoch = ARGV[4] .. '-' .. now
   redis.call('SET', KEYS[1], epoch)
   redis.call('DEL', KEYS[2])
+end
+-- An era that is no newer than one that was elsewhere is what nodes have left behind here: it is settled no more.
+local settled = redis.call('GET', KEYS[2]) or ''
+local function generation(era) return tonumber(string.match(era, '/(%d+)$') or 0) end
+if settled ~= '' and settled ~= ARGV[9] and generation(settled) <= generation(ARGV[9]) then
+  redis.call('DEL', KEYS[2])
+  settled = ''
 end
 -- When nobody renewed for so long, this store was away, and no lease proves that its node is: give the time back.
 local away = now - tonumber(redis.call('GET', KEYS[6]) or now)
@@ -43,6 +50,6 @@ for _, dead in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. now)) 
   redis.call('SADD', KEYS[5], dead)
 end
 return {
-  status, now, epoch, redis.call('GET', KEYS[2]) or '',
+  status, now, epoch, settled,
   redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES'), redis.call('HGETALL', KEYS[4]), redis.call('SMEMBERS', KEYS[5]),
 }
