@@ -64,7 +64,7 @@ async def deliverable(runtime: Runtime, topics: tuple[str, ...], event_id: str) 
     history = runtime.history
     if history is not None and any(map(history.keeps, topics)):
         return True
-    if await runtime.placement.count(topics):
+    if await runtime.placement.exist(topics):
         return True
     # Tried again after the last subscriber has left: the answer is still the first one.
     return bool(runtime.settings.dedupe_seconds and await runtime.placement.answered(event_id, topics))

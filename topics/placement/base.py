@@ -236,6 +236,9 @@ class Placement(Protocol):
             gone: The connection itself has ended.
         """
 
+    async def exist(self, topics: Sequence[str]) -> bool:
+        """Tell whether any of the topics has a connection; nobody is asked about what this node holds itself."""
+
     async def count(self, topics: Iterable[str]) -> dict[str, int]:
         """Return the number of connections of each of `topics` that exists; what does not exist is left out."""
 

@@ -79,6 +79,10 @@ class MemoryPlacement:
             if number is not None:
                 del self._by_number[number]
 
+    async def exist(self, topics: Sequence[str]) -> bool:
+        """Tell whether any of the topics has a connection."""
+        return bool(await self.count(topics))
+
     async def count(self, topics: Iterable[str]) -> dict[str, int]:
         """Return the number of connections of each topic that exists."""
         self._must_run()

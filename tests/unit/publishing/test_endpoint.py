@@ -151,7 +151,7 @@ class Away(MemoryPlacement):
         raise PlacementUnavailable("away")
 
 
-@pytest.mark.parametrize("step", ["start", "count", "route"])
+@pytest.mark.parametrize("step", ["start", "exist", "route"])
 async def test_a_store_that_is_away_is_503_and_never_a_200_or_a_204(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

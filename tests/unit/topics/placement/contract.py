@@ -118,10 +118,13 @@ class PlacementContract:
         first = await place.join("a", "b")
         second = await place.join("a")
         assert await place.placement.count(["a", "b", "c"]) == {"a": 2, "b": 1}
+        assert await place.placement.exist(["c", "b"])
         await place.leave(first)
         assert await place.placement.count(["a", "b"]) == {"a": 1}
+        assert not await place.placement.exist(["b", "c"])
         await place.leave(second)
         assert await place.placement.count(["a", "b"]) == {}
+        assert not await place.placement.exist(["a", "b"])
         assert await place.is_empty()
 
     async def test_topics_come_and_go_while_a_connection_stays(self, place: Place) -> None:
@@ -426,6 +429,7 @@ class PlacementContract:
     CALLS: Sequence[tuple[str, Callable[[Placement], Awaitable[object]]]] = (
         ("attach", lambda placement: placement.attach(Client(["a"]).connection.record("node-1"), ["a"])),
         ("detach", lambda placement: placement.detach("x", ["a"], gone=True)),
+        ("exist", lambda placement: placement.exist(["a"])),
         ("count", lambda placement: placement.count(["a"])),
         ("route", lambda placement: placement.route(event(1, "a"))),
         ("report_drop", lambda placement: placement.report_drop(Drop(("a",), "1", 1.0))),

@@ -125,6 +125,22 @@ async def keys(url: str) -> set[str]:
         return {name for key in found if not (name := key.decode().partition(":")[2]).startswith("closed:")}
 
 
+async def test_a_topic_exists_for_every_node_and_its_holder_asks_nobody(nodes: Nodes, server: RedisServer) -> None:
+    holder, other = await nodes.add("holder"), await nodes.add("other")
+    await holder.join("a")
+    assert await other.placement.exist(["b", "a"])
+
+    async def scripts_run() -> int:
+        async with Redis.from_url(server.url) as client:
+            return int((await client.info("commandstats")).get("cmdstat_evalsha", {}).get("calls", 0))
+
+    # Leases are renewed meanwhile, but not so often.
+    before = await scripts_run()
+    for _ in range(200):
+        assert await holder.placement.exist(["b", "a"])
+    assert await scripts_run() < before + 100
+
+
 def gaps(client: Client) -> list[Any]:
     return [(seen.payload["topic"], seen.payload["missed"]) for seen in client.seen() if seen.type == "gateway.gap"]
 
