@@ -90,12 +90,47 @@ def test_a_wrong_value_names_its_variable_and_leaves_the_others(name: str) -> No
         ("GATEWAY_NODE_NAME", "node 1", "visible ASCII characters without a comma"),
         ("GATEWAY_NODE_NAME", "a,b", "visible ASCII characters without a comma"),
         ("GATEWAY_API_KEYS", "a b", "visible ASCII"),
+        ("GATEWAY_HISTORY", "orders=many", "'many' is not an amount; write PATTERN=COUNT"),
+        ("GATEWAY_HISTORY_STORE", "disk", "'memory', 'redis' or 'database'"),
+        ("GATEWAY_HISTORY_STORE", "redis", "redis needs GATEWAY_REDIS_URL"),
+        ("GATEWAY_HISTORY_BYTES", "1", "greater than or equal to 65536"),
+        ("GATEWAY_DATABASE_URL", "history.sqlite3", "a URL such as sqlite:///gateway.sqlite3"),
+        ("GATEWAY_DEDUPE_SECONDS", "-1", "greater than or equal to 0"),
     ],
 )
 def test_the_sentence_says_what_to_set(name: str, value: str, advice: str) -> None:
     (problem,) = problems({**KEY, name: value})
     assert problem.name == name
     assert advice in problem.message
+
+
+@pytest.mark.parametrize(
+    ("given", "store"),
+    [
+        ({}, "memory"),
+        ({"GATEWAY_REDIS_URL": "redis://127.0.0.1"}, "redis"),
+        ({"GATEWAY_REDIS_URL": "redis://127.0.0.1", "GATEWAY_HISTORY_STORE": "database"}, "database"),
+        ({"GATEWAY_HISTORY_STORE": "database"}, "database"),
+        ({"GATEWAY_HISTORY_STORE": "memory"}, "memory"),
+    ],
+)
+def test_the_store_of_histories_follows_the_placement(given: dict[str, str], store: str) -> None:
+    settings, wrong = load({**KEY, **given})
+    assert wrong == ()
+    assert settings.history_store == store
+
+
+def test_the_memory_of_one_process_is_no_store_for_several() -> None:
+    (problem,) = problems(
+        {**KEY, "GATEWAY_REDIS_URL": "redis://127.0.0.1", "GATEWAY_HISTORY_STORE": "memory"},
+    )
+    assert problem.name == "GATEWAY_HISTORY_STORE"
+    assert "choose redis or database" in problem.message
+
+
+def test_a_redis_that_is_wrong_is_the_only_fault_told() -> None:
+    (problem,) = problems({**KEY, "GATEWAY_REDIS_URL": "http://x", "GATEWAY_HISTORY_STORE": "redis"})
+    assert problem.name == "GATEWAY_REDIS_URL"
 
 
 def test_all_problems_are_told_at_once() -> None:
