@@ -166,6 +166,10 @@ bench-scale: $(STAMP) ## Measure 1 to 15,000 connections, 1 to 10,000 topics, 10
 bench-nodes: $(STAMP) ## Measure 1 to 3 nodes on Redis beside one without
 	@$(BIN)/python -m benchmarks.run nodes $(ARGS)
 
+.PHONY: bench-history
+bench-history: $(STAMP) ## Measure a replay of 100,000 events beside a live subscriber, and topics without history against before
+	@$(BIN)/python -m benchmarks.run history $(ARGS)
+
 .PHONY: bench-report
 bench-report: $(STAMP) ## Write tables and plots, the README's too, from the newest raw results
 	@$(BIN)/python -m benchmarks.run report

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from benchmarks import results
+from benchmarks import machine, results
 from benchmarks.figures import significant
 from benchmarks.measurement import Report, drive
 from benchmarks.peers.base import Endpoint
@@ -132,7 +132,7 @@ def run(rounds: int, seconds: float) -> results.Results:
     found["cost"] = {setting.name: [] for setting in COST}
     found["latency"] = {setting.name: [] for setting in LATENCY}
     found["messages"] = {}
-    with _redis() as redis:
+    with redis_server() as redis:
         for number in range(rounds):
             for part, settings in (("cost", COST), ("latency", LATENCY)):
                 for setting in settings if number % 2 == 0 else settings[::-1]:
@@ -152,7 +152,8 @@ def _say(what: str) -> None:
 
 
 @contextlib.contextmanager
-def _redis() -> Iterator[RedisServer]:
+def redis_server() -> Iterator[RedisServer]:
+    """Run a Redis with nothing saved."""
     port = free_port()
     with scratch() as folder:
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
@@ -167,16 +168,17 @@ def _gateway(server: str, nodes: int, redis_port: int, holders: tuple[int, ...])
     with scratch() as folder, contextlib.ExitStack() as stack:
         started = []
         for number in range(max(1, nodes)):
-            node = serving(server, key, folder, NODE_NAME=f"node-{number}-{key[:8]}", **settings)
+            node = serving(server, key, folder, machine.ROOT, NODE_NAME=f"node-{number}-{key[:8]}", **settings)
             started.append(stack.enter_context(node))
         for address, _ in started:
-            _wait_until_ready(address)
+            wait_until_ready(address)
         found = endpoint([started[number][0] for number in holders], [pid for _, pid in started], key)
         found.more["publish_address"] = started[0][0]
         yield found
 
 
-def _wait_until_ready(address: str) -> None:
+def wait_until_ready(address: str) -> None:
+    """Wait until a node says that it can deliver."""
     # The first nodes of a Redis that has just started wait for a time-to-live and a second.
     deadline = time.monotonic() + READY_SECONDS
     while True:

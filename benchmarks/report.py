@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import machine, nodes, plots, readme, results, scale, table
+from benchmarks import history, machine, nodes, plots, readme, results, scale, table
 
 README = machine.ROOT / "README.md"
 
@@ -39,6 +39,9 @@ def generate() -> Iterator[tuple[Path, str]]:
     several = results.latest("nodes")
     if several is not None:
         yield folder / "nodes.md", nodes.render(several)
+    kept = results.latest("history")
+    if kept is not None:
+        yield folder / "history.md", history.render(kept)
 
 
 def stale() -> list[str]:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import figures, machine, nodes, report, results, scale
+from benchmarks import figures, history, machine, nodes, report, results, scale
 from benchmarks.budget import Budget
 from benchmarks.measurement import measure
 from benchmarks.peers import ALL, GATEWAYS, REFERENCES
@@ -30,6 +30,9 @@ def main() -> int:
     elif arguments.what == "nodes":
         found = nodes.run(arguments.rounds or 3, arguments.seconds or 1.5)
         failed = nodes.failed(found)
+    elif arguments.what == "history":
+        found = history.run(arguments.rounds or 3, arguments.seconds or 3.0, arguments.before)
+        failed = history.failed(found)
     else:
         found = _campaign(arguments)
         failed = _failed(found)
@@ -40,16 +43,19 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    parser.add_argument("what", choices=("gateway", "peers", "scale", "nodes", "merge", "report"))
+    parser.add_argument("what", choices=("gateway", "peers", "scale", "nodes", "history", "merge", "report"))
     parser.add_argument("--peers", nargs="+", choices=list(ALL), help="Servers to measure.")
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="What to measure of them.")
-    parser.add_argument("--rounds", type=int, help="Alternating runs of each row (default: 5; scale: 1; nodes: 3).")
+    parser.add_argument(
+        "--rounds", type=int, help="Alternating runs of each row (default: 5; scale: 1; nodes, history: 3)."
+    )
     parser.add_argument(
         "--minutes",
         type=float,
         help="Other peers than Nchan leave out rounds, but the first, so that the run takes about so long.",
     )
     parser.add_argument("--seconds", type=float, help="How long each run publishes (default: 3; scale, nodes: 1.5).")
+    parser.add_argument("--before", default=history.BEFORE, metavar="COMMIT", help="What history is compared to.")
     parser.add_argument("--resume", type=Path, metavar="FILE", help="Go on with raw results that were cut.")
     parser.add_argument("--result", nargs="+", type=Path, metavar="FILE", help="Raw results of one commit, to merge.")
     return parser.parse_args()

@@ -24,6 +24,8 @@ class Gateway(Peer):
         self.server = server
         self.name = f"gateway-{server}"
         self.title = f"this gateway, {server.capitalize() if server == 'daphne' else server}"
+        self.root = machine.ROOT
+        """Whose code it runs."""
 
     def missing(self) -> str | None:
         """Return None: it is here."""
@@ -37,26 +39,27 @@ class Gateway(Peer):
     def start(self) -> Started:
         """Run it; `GATEWAY_LOG_LEVEL` is the one setting that is not as by default."""
         key = secrets.token_urlsafe(24)
-        with scratch() as folder, serving(self.server, key, folder) as (address, pid):
+        with scratch() as folder, serving(self.server, key, folder, self.root) as (address, pid):
             yield endpoint([address], [pid], key)
 
 
 @contextlib.contextmanager
-def serving(server: str, key: str, folder: Path, **settings: str) -> Iterator[tuple[str, int]]:
+def serving(server: str, key: str, folder: Path, root: Path, **settings: str) -> Iterator[tuple[str, int]]:
     """Run one process of the gateway, and give its address and process id.
 
     Args:
         server: `daphne` or `uvicorn`.
         key: Its API key.
         folder: For its output.
+        root: Where its code is.
         settings: `GATEWAY_` variables, by the rest of their names.
     """
     port = free_port()
-    command = [sys.executable, str(machine.ROOT / "manage.py"), "serve", "--bind", "127.0.0.1"]
+    command = [sys.executable, str(root / "manage.py"), "serve", "--bind", "127.0.0.1"]
     command += ["--port", str(port), "--server", server]
     environment = {"API_KEYS": key, "LOG_LEVEL": "warning", "LOG_FORMAT": "json", **settings}
     variables = {f"GATEWAY_{name}": value for name, value in environment.items()}
-    with running(command, folder=folder, port=port, environment=variables) as pid:
+    with running(command, folder=folder, port=port, environment=variables, cwd=root) as pid:
         yield f"127.0.0.1:{port}", pid
 
 
