@@ -5,7 +5,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from django.conf import settings as django_settings
 
@@ -15,6 +15,7 @@ from topics.connection import Connection
 from topics.encoding import Format
 from topics.exceptions import Draining, PlacementUnavailable, Refused, TooManyConnections, TooManyFromClient
 from topics.history.base import History
+from topics.history.replay import TURNS, Replay
 from topics.history.stores import build_history
 from topics.hub import SHORT_SLICE, Hub
 from topics.outbox import OutboxLimits
@@ -59,6 +60,7 @@ class Runtime:
         self.history = history or build_history(settings, self.placement)
         self.hub = Hub(self.node.name, settings.retry_ms)
         self.limits = OutboxLimits(settings.outbox_events, settings.outbox_bytes, settings.slow_reader)
+        self._turns = asyncio.Semaphore(TURNS)
         self._clients: Counter[str] = Counter()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -126,8 +128,13 @@ class Runtime:
             on_slow=self.slow_reader_closed,
         )
 
-    async def attach(self, connection: Connection) -> None:
+    async def attach(self, connection: Connection, last_id: str | None = None) -> None:
         """Take a connection: on return every node sees it, and events for it wait until it is opened.
+
+        Args:
+            connection: Which.
+            last_id: Of the last event that its client has: what came since then of the topics that keep history is
+                written to it first, once it is opened.
 
         Raises:
             Refused: There is no room.
@@ -137,22 +144,33 @@ class Runtime:
         topics = tuple(connection.topics)
         self._clients[connection.client] += 1
         metrics.CONNECTIONS.labels(connection.transport).inc()
+        replayed = self._hold(connection, topics, last_id)
         self.hub.add(connection, topics)
         try:
             await self.placement.attach(connection.record(self.node.name), topics)
         except BaseException:
             await self.detach(connection)
             raise
+        self._begin(connection, replayed, last_id)
 
-    async def subscribe(self, connection: Connection, topics: Iterable[str]) -> None:
-        """Add topics to an attached connection."""
+    async def subscribe(self, connection: Connection, topics: Iterable[str], last_id: str | None = None) -> None:
+        """Add topics to an attached connection.
+
+        Args:
+            connection: Which.
+            topics: Those that it holds already stay as they are.
+            last_id: Of the last event that its client has of the new ones.
+        """
         new = [topic for topic in topics if topic not in connection.topics]
+        replayed = self._hold(connection, new, last_id)
         self.hub.add(connection, new)
         try:
             await self.placement.attach(connection.record(self.node.name), new)
         except BaseException:
             self.hub.remove(connection, new)
+            self._release(connection, new)
             raise
+        self._begin(connection, replayed, last_id)
 
     async def unsubscribe(self, connection: Connection, topics: Iterable[str]) -> None:
         """Take topics from an attached connection."""
@@ -160,6 +178,7 @@ class Runtime:
         # Placement first: if it cannot be reached, both still say the same.
         await self.placement.detach(connection.id, held, gone=False)
         self.hub.remove(connection, held)
+        self._release(connection, held)
 
     async def detach(self, connection: Connection) -> None:
         """Forget a connection that has ended; does nothing the second time."""
@@ -226,6 +245,36 @@ class Runtime:
             await self.history.close()
         await self.placement.close()
 
+    def _hold(self, connection: Connection, topics: Sequence[str], last_id: str | None) -> Sequence[str]:
+        """Hold what is published to the topics that are to be replayed; returns these."""
+        if last_id is None or self.history is None:
+            return ()
+        replayed = [topic for topic in topics if self.history.keeps(topic)]
+        if replayed:
+            replay = connection.interceptor
+            if not isinstance(replay, Replay):
+                replay = Replay(
+                    connection,
+                    self.history,
+                    self._turns,
+                    retry_ms=self._come_back,
+                    count=self.hub.count_replayed,
+                    count_gap=self.hub.count_gap,
+                )
+            replay.hold(replayed)
+        return replayed
+
+    def _begin(self, connection: Connection, topics: Sequence[str], last_id: str | None) -> None:
+        replay = connection.interceptor
+        # It has none any more when its client left meanwhile.
+        if topics and last_id is not None and isinstance(replay, Replay):
+            replay.begin(topics, last_id)
+
+    def _release(self, connection: Connection, topics: Sequence[str]) -> None:
+        replay = connection.interceptor
+        if isinstance(replay, Replay):
+            replay.release(topics)
+
     def _come_back(self) -> int:
         # All clients of a node lose it at once: spread their return over the reconnect time, half to one and a half.
         return round(self.settings.retry_ms * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
@@ -238,7 +287,7 @@ class Runtime:
 def _placement(settings: GatewaySettings) -> Placement:
     if settings.redis_url is None:
         return MemoryPlacement(settings.dedupe_seconds)
-    return RedisPlacement(settings.redis_url, settings.node_ttl_seconds)
+    return RedisPlacement(settings.redis_url, settings.node_ttl_seconds, settings.dedupe_seconds)
 
 
 async def _every(seconds: float, action: Callable[[], None]) -> None:

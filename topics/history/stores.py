@@ -3,7 +3,9 @@
 from topics.conf import GatewaySettings
 from topics.history.base import History
 from topics.history.memory import MemoryHistory
+from topics.history.redis.store import RedisHistory
 from topics.placement.base import Placement
+from topics.placement.redis.placement import RedisPlacement
 
 
 def build_history(settings: GatewaySettings, placement: Placement) -> History | None:
@@ -18,5 +20,9 @@ def build_history(settings: GatewaySettings, placement: Placement) -> History | 
     match settings.history_store:
         case "memory":
             return MemoryHistory(settings.history, settings.history_bytes)
+        case "redis":
+            if not isinstance(placement, RedisPlacement):
+                raise TypeError("The history can only be kept in the Redis of the placement.")
+            return RedisHistory(placement, settings.history)
         case store:
             raise NotImplementedError(f"There is no store {store} yet.")

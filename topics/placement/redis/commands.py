@@ -26,9 +26,18 @@ to the same connection finds redis-py's writer gone: AttributeError.
 
 Argument = str | bytes | int | float
 
-_FOLDER = Path(__file__).parent / "lua"
-_SCRIPTS = {path.stem: path.read_bytes() for path in sorted(_FOLDER.glob("*.lua"))}
-_DIGESTS = {name: hashlib.sha1(code, usedforsecurity=False).hexdigest() for name, code in _SCRIPTS.items()}
+_SCRIPTS: dict[str, bytes] = {}
+_DIGESTS: dict[str, str] = {}
+
+
+def add_scripts(folder: Path) -> None:
+    """Let `Commands` run the Lua files of a folder, each by its name."""
+    for path in sorted(folder.glob("*.lua")):
+        _SCRIPTS[path.stem] = path.read_bytes()
+        _DIGESTS[path.stem] = hashlib.sha1(_SCRIPTS[path.stem], usedforsecurity=False).hexdigest()
+
+
+add_scripts(Path(__file__).parent / "lua")
 
 
 class Commands:

@@ -3,6 +3,8 @@
 Fields are separated by single spaces, which neither topics nor tokens hold; the last field is JSON.
 
     E epoch seq topic identity event    an event of a topic (route.lua writes all before the identity)
+    K epoch seq topic position identity event
+                                            an event that is kept, with its position (keep.lua writes all)
     M epoch seq topic token             where a topic's stream stands (attach.lua, mark.lua)
     D identity drop                     a dropped publish (for tails)
     N note                              from node to node
@@ -21,10 +23,20 @@ def pack_event(identity: str, event: Event) -> bytes:
     return f"{identity} {_dumps(fields)}".encode()
 
 
-def unpack_event(data: bytes) -> Event:
-    """Read the last field of an `E` message."""
+def pack_rest(event: Event) -> bytes:
+    """Return what keep.lua puts behind an event's topics, of which it may leave some out."""
+    return _dumps([event.id, event.event, event.retry, event.time, event.data])[1:].encode()
+
+
+def unpack_event(data: bytes, position: int | None = None) -> Event:
+    """Read the last field of an `E` or `K` message, or an event from a stream.
+
+    Args:
+        data: The JSON.
+        position: Of an event that is kept.
+    """
     topics, event_id, event, retry, time, text = json.loads(data)
-    return Event(tuple(topics), event_id, text, event, retry, time)
+    return Event(tuple(topics), event_id, text, event, retry, time, position)
 
 
 def pack_drop(identity: str, drop: Drop) -> bytes:

@@ -20,6 +20,10 @@ class Keys:
         self.graves = f"{self.prefix}graves"
         self.watch = f"{self.prefix}watch"
         self.topics = f"{self.prefix}topics"
+        self.position = f"{self.prefix}position"
+        self.kept = f"{self.prefix}kept"
+        self.expiring = f"{self.prefix}expiring"
+        self.vanished = f"{self.prefix}vanished"
         # The name that channels_redis.pubsub gives to a group (RedisPubSubLoopLayer): prefix, this word, group.
         self.channel_prefix = f"{self.prefix}__group__"
 
@@ -50,3 +54,19 @@ class Keys:
     def channel(self, topic: str) -> str:
         """Return the pub/sub channel of a topic's group."""
         return self.channel_prefix + topic
+
+    def stream(self, topic: str) -> str:
+        """Return the events of a topic that are kept."""
+        return f"{self.prefix}stream:{topic}"
+
+    def index(self, topic: str) -> str:
+        """Return the positions, numbers and ids of a topic's events, those of evicted ones too."""
+        return f"{self.prefix}index:{topic}"
+
+    def ids(self, topic: str) -> str:
+        """Return where the ids of a topic's index stand."""
+        return f"{self.prefix}ids:{topic}"
+
+    def answer(self, topic: str, event_id: str) -> str:
+        """Return what a publish was answered, for those that try again; neither name holds a comma."""
+        return f"{self.prefix}answer:{topic},{event_id}"

@@ -245,6 +245,12 @@ class EventChannel:
                 if identity != self._last_identity:
                     self._last_identity = identity
                     self._on_event(unpack_event(event))
+            case b"K ":
+                _, epoch, seq, topic, position, identity, event = message.split(b" ", 6)
+                self._advance(topic.decode(), epoch.decode(), int(seq), None)
+                if identity != self._last_identity:
+                    self._last_identity = identity
+                    self._on_event(unpack_event(event, int(position)))
             case b"M ":
                 _, epoch, seq, topic, token = message.split(b" ")
                 self._advance(topic.decode(), epoch.decode(), int(seq), token.decode())

@@ -25,9 +25,9 @@ from topics.placement.base import (
     TopicRecord,
     Transport,
 )
-from topics.placement.redis import lists, registration
+from topics.placement.redis import keeping, lists, registration
 from topics.placement.redis.address import parse_address
-from topics.placement.redis.commands import PIPELINE_COMMANDS, unavailable
+from topics.placement.redis.commands import PIPELINE_COMMANDS, Argument, unavailable
 from topics.placement.redis.envelope import pack_drop, pack_event
 from topics.placement.redis.keys import Keys
 from topics.placement.redis.layer import EventChannel
@@ -59,12 +59,16 @@ class RedisPlacement:
     Args:
         url: Of the Redis (`address.parse_address`).
         ttl: Seconds after which a silent node counts as dead.
+        dedupe_seconds: How long an id is remembered in a topic, so that it is not delivered again; 0 is off.
     """
 
-    def __init__(self, url: str, ttl: float = 10) -> None:
+    def __init__(self, url: str, ttl: float = 10, dedupe_seconds: float = 0) -> None:
         self._address = parse_address(url)
-        self._keys = Keys(self._address.database)
+        self._keys = self.keys = Keys(self._address.database)
         self._ttl = ttl
+        self._dedupe_seconds = dedupe_seconds
+        self.keeps_here = False
+        """Whether the history is kept in this Redis, by the step that routes."""
         self._parts: _Parts | None = None
         self._held: dict[str, Held] = {}
         self._counts: Counter[str] = Counter()
@@ -159,18 +163,46 @@ class RedisPlacement:
     async def route(self, event: Event, kept: Mapping[str, Limits] = NOTHING_KEPT) -> Routed:
         """Publish an event to its topics' groups, this node's own connections included, in one step."""
         identity = f"{self._lease.session}-{next(self._identities)}"
+        if kept or self._dedupe_seconds:
+            here = self.keeps_here
+            arguments = keeping.arguments_of(
+                self._keys, event, kept, identity=identity, dedupe_seconds=self._dedupe_seconds, here=here
+            )
+            return keeping.routed(event, await self._run_in_era("keep", keeping.keys_of(self._keys, event), arguments))
         payload = pack_event(identity, event)
         counts = await self._run_in_era(
             "route",
-            event.topics,
+            list(map(self._keys.topic, event.topics)),
             [event.id, repr(event.time), self._keys.channel_prefix, payload, *event.topics],
         )
-        return Routed(counts)
+        return Routed(_existing(event.topics, counts))
 
     async def answered(self, event_id: str, topics: Iterable[str]) -> dict[str, int]:
         """Return what was answered for an id before."""
-        _ = self._own
-        return {}
+        self._lease.must_answer()
+        if not self._dedupe_seconds:
+            return {}
+        names = list(topics)
+        counts = await self.ask("answered", [self._keys.answer(topic, event_id) for topic in names], [])
+        return {topic: count for topic, count in zip(names, counts, strict=True) if count >= 0}
+
+    async def ask(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run a script that reads what all nodes have agreed on.
+
+        Args:
+            script: Name of its file; it begins with a look at the era, as answered.lua does.
+            keys: `KEYS` behind `settled`.
+            arguments: `ARGV` behind the era.
+
+        Raises:
+            PlacementUnavailable: Redis cannot be reached, or may lack something.
+        """
+        lease, era = self._lease, self._lease.must_answer()
+        answer = await lease.commands.run(script, [self._keys.settled, *keys], [era, *arguments])
+        if answer == b"unsettled" or lease.era != era:
+            lease.look()
+            raise PlacementUnavailable("Not every node has registered yet.")
+        return answer
 
     async def report_drop(self, drop: Drop) -> None:
         """Tell every node's tails; nobody waits for it."""
@@ -336,7 +368,8 @@ class RedisPlacement:
             return
         (wanted, answer), self._looking = self._looking, None
         try:
-            counts = await self._run_in_era("count", list(wanted), [])
+            answers = await self._run_in_era("count", list(map(self._keys.topic, wanted)), [])
+            counts = _existing(wanted, answers)
         except BaseException as error:  # noqa: BLE001 - handed to those who wait
             if not answer.done():
                 answer.set_exception(unavailable(error))
@@ -345,19 +378,19 @@ class RedisPlacement:
         if not answer.done():
             answer.set_result(counts)
 
-    async def _run_in_era(self, script: str, topics: Sequence[str], arguments: Sequence[str | bytes]) -> dict[str, int]:
-        keys = [self._keys.settled, self._keys.leases, *map(self._keys.topic, topics)]
+    async def _run_in_era(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        keys = [self._keys.settled, self._keys.leases, *keys]
         for _ in range(2):
             era = self._lease.must_answer()
             lease = self._lease
-            counts = await lease.commands.run(script, keys, [era, lease.session, round(self._ttl * 1000), *arguments])
-            if counts == b"unsettled" or lease.era != era:
+            answer = await lease.commands.run(script, keys, [era, lease.session, round(self._ttl * 1000), *arguments])
+            if answer == b"unsettled" or lease.era != era:
                 # The second: another Redis answered than the one that was asked, and it may lack something.
                 break
-            if counts == b"late":
+            if answer == b"late":
                 await lease.renew()
                 continue
-            return {topic: count for topic, count in zip(topics, counts, strict=True) if count}
+            return answer
         self._lease.look()
         raise PlacementUnavailable("Not every node has registered yet.")
 
@@ -420,3 +453,7 @@ class RedisPlacement:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _existing(topics: Iterable[str], counts: Iterable[int]) -> dict[str, int]:
+    return {topic: count for topic, count in zip(topics, counts, strict=True) if count}

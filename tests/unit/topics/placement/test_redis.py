@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from tests.redis_server import RedisServer, needs_redis
 from tests.unit.topics.placement.contract import NODE, Place, PlacementContract, event, ids, until
+from tests.unit.topics.placement.dedupe_contract import DedupeContract
 from tests.unit.topics.scripted import Client
 from topics.encoding import Format
 from topics.exceptions import PlacementUnavailable
@@ -59,6 +60,16 @@ class TestRedisPlacement(PlacementContract):
     @pytest.fixture
     def placement(self, server: RedisServer) -> RedisPlacement:
         return RedisPlacement(server.url, ttl=TTL)
+
+
+class TestRedisDedupe(DedupeContract):
+    @pytest.fixture
+    async def remembering(self, server: RedisServer) -> Callable[[float], Placement]:
+        async with Redis.from_url(server.url) as client:
+            answers: list[bytes] = await client.keys("*answer:*")  # type: ignore[assignment]
+            if answers:
+                await client.delete(*answers)
+        return lambda seconds: RedisPlacement(server.url, ttl=TTL, dedupe_seconds=seconds)
 
 
 class Nodes:

@@ -14,8 +14,8 @@ for key = 6, #KEYS, 2 do
   argument = argument + 3
   if redis.call('HSETNX', KEYS[key], 'epoch', ARGV[5]) == 1 then
     redis.call('HSET', KEYS[key], 'seq', 0, 'id', '', 'time', '')
-    redis.call('ZADD', KEYS[4], 0, name)
   end
+  redis.call('ZADD', KEYS[4], 0, name)
   redis.call('HSET', KEYS[key], session, count)
   redis.call('SADD', KEYS[3], name)
   redis.call('ZADD', KEYS[key + 1], number, member)

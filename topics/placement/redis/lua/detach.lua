@@ -1,4 +1,5 @@
--- Take topics from a connection of this node. With a topic's last connection, every key that names it goes.
+-- Take topics from a connection of this node. With a topic's last connection every key that names it goes, but for those
+-- of its history.
 -- KEYS: order, records, held, topics, then for each topic: its table, its members on this node
 -- ARGV: session, member, record ('' when the connection is gone), then for each topic: name, connections left here
 local session, member, record = ARGV[1], ARGV[2], ARGV[3]
@@ -10,9 +11,10 @@ for key = 5, #KEYS, 2 do
   if count == '0' then
     redis.call('HDEL', KEYS[key], session)
     redis.call('SREM', KEYS[3], name)
-    -- Only epoch, seq, id and time are left: no node holds the topic.
-    if redis.call('HLEN', KEYS[key]) <= 4 then
-      redis.call('DEL', KEYS[key])
+    -- Only epoch, seq, id and time are left: no node holds the topic. With forgotten, history is kept of it, and it stays.
+    local kept = redis.call('HEXISTS', KEYS[key], 'forgotten')
+    if redis.call('HLEN', KEYS[key]) <= 4 + kept then
+      if kept == 0 then redis.call('DEL', KEYS[key]) end
       redis.call('ZREM', KEYS[4], name)
     end
   elseif redis.call('HEXISTS', KEYS[key], session) == 1 then

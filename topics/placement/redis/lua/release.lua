@@ -6,8 +6,10 @@ for index = 2, #ARGV do
   redis.call('HDEL', KEYS[key], ARGV[1])
   redis.call('DEL', KEYS[key + 1])
   redis.call('SREM', KEYS[1], name)
-  if redis.call('HLEN', KEYS[key]) <= 4 then
-    redis.call('DEL', KEYS[key])
+  -- As in detach.lua.
+  local kept = redis.call('HEXISTS', KEYS[key], 'forgotten')
+  if redis.call('HLEN', KEYS[key]) <= 4 + kept then
+    if kept == 0 then redis.call('DEL', KEYS[key]) end
     redis.call('ZREM', KEYS[2], name)
   end
 end
