@@ -3,11 +3,13 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 from dotenv import dotenv_values
 
 from gateway_project.logs import logging_config
 from topics import conf
+from topics.history.database.address import databases
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -29,7 +31,10 @@ ROOT_URLCONF = "gateway_project.urls"
 ASGI_APPLICATION = "gateway_project.asgi.application"
 APPEND_SLASH = False
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
-DATABASES: dict[str, dict[str, str]] = {}
+# A gateway whose history is elsewhere knows no database.
+DATABASES: dict[str, dict[str, Any]] = (
+    databases(GATEWAY.database_url, BASE_DIR) if GATEWAY.history_store == "database" else {}
+)
 USE_TZ = True
 TIME_ZONE = "UTC"
 

@@ -1,0 +1,159 @@
+"""Stores events: numbers, positions and rows, in one transaction for all that wait. Runs in the writer's thread."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db import connections, transaction
+
+from topics.events import Event
+from topics.history.base import Limits
+from topics.models import HistoryEntry, HistoryEvent, HistoryHead, HistoryTopic
+
+STEP = 256
+"""Events of a topic that are let go of together."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """An event on its way into the store.
+
+    Attributes:
+        event: What was published; gets its position here.
+        topics: Those of its topics that it is stored in, and how much each keeps.
+        data: In UTF-8.
+        position: In the order of all that is kept, from `Writing.insert`.
+    """
+
+    event: Event
+    topics: Mapping[str, Limits]
+    data: bytes
+    position: int = 0
+
+
+class Writing:
+    """The rows of new events.
+
+    Args:
+        alias: The database's name among Django's.
+        now: Tells the time, in microseconds since the epoch.
+    """
+
+    def __init__(self, alias: str, now: Callable[[], int]) -> None:
+        self._alias = alias
+        self._now = now
+
+    def insert(self, drafts: Sequence[Draft], began: Callable[[], None]) -> None:
+        """Store events, in their order, behind everything that is stored.
+
+        Args:
+            drafts: The events.
+            began: Called once the database has answered: from there on a failure leaves in doubt what it stored.
+        """
+        with transaction.atomic(self._alias, durable=True):
+            head = self.lock_head()
+            began()
+            for draft in drafts:
+                # Microseconds, so that a position tells an age, and a database that was lost gives no position twice.
+                head.position = draft.position = max(head.position + 1, self._now())
+            self._place(head, drafts, self._topics(drafts))
+            head.save(using=self._alias, update_fields=["position", "topics"])
+
+    def amend(self, stored: Sequence[Draft], left: Sequence[Draft], doubtful: Sequence[Draft]) -> None:
+        """Store only a part of what `insert` stored; nobody else has stored anything since.
+
+        Args:
+            stored: What `insert` was given.
+            left: What stays, at the same positions, perhaps in fewer topics.
+            doubtful: What may have reached a client: it is not kept, but its id tells where that client stands.
+        """
+        with transaction.atomic(self._alias, durable=True):
+            head = self.lock_head()
+            topics = self._topics(stored)
+            positions = [draft.position for draft in stored]
+            keys = [topic.pk for topic in topics.values()]
+            HistoryEntry.objects.using(self._alias).filter(topic_id__in=keys, position__in=positions).delete()
+            HistoryEvent.objects.using(self._alias).filter(position__in=positions).delete()
+            for draft in stored:
+                for name in draft.topics:
+                    topic = topics[name]
+                    topic.number = max(topic.number - 1, topic.evicted)
+                    # It may have nothing left.
+                    topic.due = 0
+            self._place(head, left, topics)
+            HistoryEntry.objects.using(self._alias).bulk_create(
+                HistoryEntry(
+                    topic_id=topics[name].pk,
+                    position=draft.position,
+                    number=topics[name].number,
+                    event_id=draft.event.id,
+                    size=None,
+                )
+                for draft in doubtful
+                for name in draft.topics
+            )
+
+    def lock_head(self) -> HistoryHead:
+        """Return the row that all changes go through, locked."""
+        return HistoryHead.objects.using(self._alias).select_for_update().get(id=1)
+
+    def _topics(self, drafts: Iterable[Draft]) -> dict[str, HistoryTopic]:
+        names = {name for draft in drafts for name in draft.topics}
+        return {topic.name: topic for topic in HistoryTopic.objects.using(self._alias).filter(name__in=names)}
+
+    def _place(self, head: HistoryHead, drafts: Sequence[Draft], topics: dict[str, HistoryTopic]) -> None:
+        entries: list[HistoryEntry] = []
+        for draft in drafts:
+            for name, limits in draft.topics.items():
+                topic = topics.get(name)
+                if topic is None:
+                    topic = topics[name] = _new_topic(head, name)
+                _count(topic, draft.position, limits)
+                entries.append(
+                    HistoryEntry(
+                        topic_id=topic.pk,
+                        position=draft.position,
+                        number=topic.number,
+                        event_id=draft.event.id,
+                        size=len(draft.data),
+                    )
+                )
+        with_target = connections[self._alias].features.supports_update_conflicts_with_target
+        HistoryTopic.objects.using(self._alias).bulk_create(
+            topics.values(),
+            update_conflicts=True,
+            unique_fields=["id"] if with_target else None,
+            update_fields=["number", "position", "due"],
+        )
+        HistoryEvent.objects.using(self._alias).bulk_create(_row(draft) for draft in drafts)
+        HistoryEntry.objects.using(self._alias).bulk_create(entries)
+
+
+def _new_topic(head: HistoryHead, name: str) -> HistoryTopic:
+    head.topics += 1
+    # It may have been there before, and vanished.
+    return HistoryTopic(
+        id=head.topics, name=name, evicted_position=head.vanished, forgotten_position=head.vanished, due=None
+    )
+
+
+def _count(topic: HistoryTopic, position: int, limits: Limits) -> None:
+    topic.number += 1
+    topic.position = position
+    if topic.due is None and limits.seconds is not None:
+        topic.due = position + int(limits.seconds * 1_000_000)
+    if limits.events is not None and topic.number - topic.evicted >= limits.events + STEP:
+        topic.due = 0
+
+
+def _row(draft: Draft) -> HistoryEvent:
+    event = draft.event
+    return HistoryEvent(
+        position=draft.position,
+        event_id=event.id,
+        topics=",".join(event.topics),
+        event=event.event,
+        retry=event.retry,
+        time=event.time,
+        data=draft.data,
+        holders=len(draft.topics),
+    )
