@@ -2,6 +2,7 @@
 
 from topics.conf import GatewaySettings
 from topics.history.base import History
+from topics.history.database.store import DatabaseHistory
 from topics.history.memory import MemoryHistory
 from topics.history.redis.store import RedisHistory
 from topics.placement.base import Placement
@@ -24,5 +25,7 @@ def build_history(settings: GatewaySettings, placement: Placement) -> History | 
             if not isinstance(placement, RedisPlacement):
                 raise TypeError("The history can only be kept in the Redis of the placement.")
             return RedisHistory(placement, settings.history)
+        case "database":
+            return DatabaseHistory(settings.history)
         case store:
-            raise NotImplementedError(f"There is no store {store} yet.")
+            raise ValueError(f"There is no store {store}.")
