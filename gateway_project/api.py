@@ -7,6 +7,7 @@ from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
 from dashboard.api import router as admin
+from dashboard.sources import router as sources
 from gateway_project import errors, stream_events
 from gateway_project.openapi import DESCRIPTION, RAW_PATHS, TAGS
 from publishing.api import router as publishing
@@ -57,4 +58,5 @@ api = GatewayAPI(
 )
 api.add_router("/v1", publishing)
 api.add_router("/v1", admin)
+api.add_router("/v1", sources)
 errors.install(api)

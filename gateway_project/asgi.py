@@ -20,6 +20,7 @@ from dashboard.tail import TailConsumer
 from gateway_project.front import Front
 from gateway_project.handler import Handler
 from gateway_project.health import PROBES
+from gateway_project.lifecycle import shut_down
 from publishing.endpoint import PUBLISH_HEADERS, PublishEndpoint
 from publishing.keys import Keys
 from topics.asgi import Application, Receive, Scope, Send
@@ -29,7 +30,6 @@ from topics.consumers.websocket import WebSocketConsumer
 from topics.cors import Cors
 from topics.problems import Problem, method_not_allowed
 from topics.responses import deny, refuse, respond
-from topics.runtime import shut_down
 
 _gateway: GatewaySettings = settings.GATEWAY
 _keys = Keys(_gateway.api_keys)

@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 
+from publishing.sources import running as running_sources
 from topics.asgi import Application, Receive, Scope, Send
 from topics.exceptions import PlacementUnavailable
 from topics.problems import method_not_allowed
@@ -39,7 +40,9 @@ async def _ready() -> Answer:
         return _not_ready("unavailable", "The placement store cannot be reached.")
     except TimeoutError:
         return _not_ready("unavailable", f"The placement store did not answer within {READY_SECONDS:g} seconds.")
-    return 200, {"status": "ready"}
+    # A source that fails does not make the node useless: it still serves its connections and publishers.
+    sources = {source.name: source.state for source in running_sources.status()}
+    return 200, {"status": "ready", **({"sources": sources} if sources else {})}
 
 
 def _not_ready(status: str, detail: str) -> Answer:

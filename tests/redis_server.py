@@ -71,7 +71,7 @@ class RedisServer:
             try:
                 with socket.create_connection((self.host, self.port), timeout=1) as probe:
                     probe.sendall(b"PING\r\n")
-                    if probe.recv(64).startswith(b"+PONG"):
+                    if probe.recv(64).startswith((b"+PONG", b"-NOAUTH")):
                         return self
             except OSError:
                 pass

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -21,8 +20,11 @@ from pydantic import (
 )
 
 from topics.history.rules import Rules, parse_rules
+from topics.comma_separated import CommaSeparated, split
+from topics.history.database.address import databases
 from topics.placement.redis.address import parse_address
 
+from topics.source_settings import SourceSettings
 PREFIX = "GATEWAY_"
 
 CLIENT_NAMES = frozenset({"GATEWAY_URL", "GATEWAY_API_KEY"})
@@ -34,20 +36,13 @@ _KUBERNETES_NAME = re.compile(r"GATEWAY_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(T
 _API_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
 
 
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(item.strip() for item in value.split(",") if item.strip())
-    return value
-
-
-CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
 HistoryRules = Annotated[
     InstanceOf[Rules], BeforeValidator(lambda value: parse_rules(value) if isinstance(value, str) else value)
 ]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class GatewaySettings(BaseModel):
+class GatewaySettings(SourceSettings):
     """One field a variable: `max_topics` is `GATEWAY_MAX_TOPICS`. The description is the reference's text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -97,7 +92,7 @@ class GatewaySettings(BaseModel):
     max_connections_per_client: int = Field(
         default=0, ge=0, description="Most connections of one client address on this node; 0 is no limit."
     )
-    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_split)] = Field(
+    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(split)] = Field(
         default=(),
         description="Addresses or networks (CIDR) of proxies whose `x-forwarded-for` is believed, separated by commas.",
     )

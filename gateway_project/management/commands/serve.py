@@ -69,6 +69,10 @@ class Command(BaseCommand):
         else:
             self._serve(options)
 
+            from gateway_project.lifecycle import load_sources
+
+            # Said once, and not by each worker.
+            load_sources()
     def _supervise(self, options: dict[str, Any]) -> None:
         from gateway_project.servers.files import raise_file_limit
         from gateway_project.servers.workers import Workers
@@ -108,11 +112,14 @@ class Command(BaseCommand):
         from gateway_project.servers.garbage import spare_what_stays
         from gateway_project.servers.listener import inherited
         from gateway_project.servers.workers import end_with_supervisor
-        from topics.runtime import listens_on, shut_down, start_soon
+        from gateway_project.lifecycle import load_sources, shut_down, start_soon
+        from topics.runtime import listens_on
+
+        sources = load_sources()
 
         def on_listening(host: str, port: int) -> None:
             listens_on(port)
-            start_soon()
+            start_soon(sources)
             spare_what_stays(rarely=options["server"] == "uvicorn")
             _log_listening(host, port)
 

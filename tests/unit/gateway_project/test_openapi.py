@@ -36,6 +36,7 @@ def test_every_endpoint_is_in_it(document: dict[str, Any]) -> None:
         ("get", "/api/v1/connections/{connection_id}"),
         ("delete", "/api/v1/connections/{connection_id}"),
         ("get", "/api/v1/nodes"),
+        ("get", "/api/v1/sources"),
         ("get", "/api/v1/stats"),
         ("get", "/api/v1/tail"),
         ("get", "/health"),

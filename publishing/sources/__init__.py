@@ -1,0 +1,1 @@
+"""Message sources: where events come from that nobody posts. Each hands them to `publishing.service.publish`."""

@@ -1,0 +1,56 @@
+"""The settings of message sources (`publishing.sources`), a part of the gateway's own."""
+
+from pydantic import BaseModel, Field, field_validator
+
+from topics.comma_separated import CommaSeparated
+from topics.placement.redis.address import parse_address
+
+
+class SourceSettings(BaseModel):
+    """As `topics.conf.GatewaySettings`, which takes these in."""
+
+    sources: CommaSeparated = Field(
+        default=(),
+        description="Message sources to run, separated by commas: built-in names, or `module.Class` of your own.",
+    )
+    source_attempts: int = Field(
+        default=5,
+        ge=1,
+        le=100,
+        description="Tries after which a message that cannot be published is given up: it must not hold up others.",
+    )
+    redis_pubsub_url: str | None = Field(
+        default=None, description="Redis of the source `redis-pubsub`. Default: `GATEWAY_REDIS_URL`."
+    )
+    redis_pubsub_patterns: CommaSeparated = Field(
+        default=("sse:*",), description="Patterns of channels that `redis-pubsub` listens to, separated by commas."
+    )
+    redis_pubsub_users: str = Field(
+        default="notifications", description="Channel of `redis-pubsub` whose messages name a user in `user_id`."
+    )
+    redis_streams_url: str | None = Field(
+        default=None, description="Redis of the source `redis-streams`. Default: `GATEWAY_REDIS_URL`."
+    )
+    redis_streams_keys: CommaSeparated = Field(
+        default=(), description="Streams that `redis-streams` reads, separated by commas."
+    )
+    redis_streams_group: str = Field(
+        default="sse-gateway", min_length=1, description="Consumer group of `redis-streams`."
+    )
+
+    @field_validator(
+        "sources", "redis_pubsub_patterns", "redis_streams_keys", "redis_pubsub_users", "redis_streams_group"
+    )
+    @classmethod
+    def _names_can_be_read(cls, names: tuple[str, ...] | str) -> tuple[str, ...] | str:
+        for name in [names] if isinstance(names, str) else names:
+            if not name.isprintable():
+                raise ValueError("a name must be characters that can be printed")
+        return names
+
+    @field_validator("redis_pubsub_url", "redis_streams_url")
+    @classmethod
+    def _source_redis_has_an_address(cls, url: str | None) -> str | None:
+        if url:
+            parse_address(url)
+        return url or None
