@@ -20,7 +20,7 @@ READY_SECONDS = 2.0
 
 _ALLOW = "GET, HEAD, OPTIONS"
 
-Answer = tuple[int, Mapping[str, str]]
+Answer = tuple[int, Mapping[str, object]]
 
 
 async def _health() -> Answer:
