@@ -19,12 +19,12 @@ from pydantic import (
     field_validator,
 )
 
-from topics.history.rules import Rules, parse_rules
 from topics.comma_separated import CommaSeparated, split
 from topics.history.database.address import databases
+from topics.history.rules import Rules, parse_rules
 from topics.placement.redis.address import parse_address
-
 from topics.source_settings import SourceSettings
+
 PREFIX = "GATEWAY_"
 
 CLIENT_NAMES = frozenset({"GATEWAY_URL", "GATEWAY_API_KEY"})

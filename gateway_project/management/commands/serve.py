@@ -65,14 +65,14 @@ class Command(BaseCommand):
         if settings.GATEWAY_PROBLEMS:
             raise CommandError("\n".join(problem.message for problem in settings.GATEWAY_PROBLEMS))
         if options["workers"] > 1:
-            self._supervise(options)
-        else:
-            self._serve(options)
-
             from gateway_project.lifecycle import load_sources
 
             # Said once, and not by each worker.
             load_sources()
+            self._supervise(options)
+        else:
+            self._serve(options)
+
     def _supervise(self, options: dict[str, Any]) -> None:
         from gateway_project.servers.files import raise_file_limit
         from gateway_project.servers.workers import Workers
@@ -108,11 +108,11 @@ class Command(BaseCommand):
             from gateway_project.servers.uvicorn import run
         else:
             from gateway_project.servers.daphne_serve import run
+        from gateway_project.lifecycle import load_sources, shut_down, start_soon
         from gateway_project.servers.files import raise_file_limit
         from gateway_project.servers.garbage import spare_what_stays
         from gateway_project.servers.listener import inherited
         from gateway_project.servers.workers import end_with_supervisor
-        from gateway_project.lifecycle import load_sources, shut_down, start_soon
         from topics.runtime import listens_on
 
         sources = load_sources()
