@@ -43,6 +43,18 @@ def inherited_environment() -> dict[str, str]:
     return child
 
 
+def migrate(database_url: str) -> None:
+    """Make the history's tables: ``manage.py migrate``."""
+    store = {"GATEWAY_API_KEYS": "unused", "GATEWAY_HISTORY_STORE": "database", "GATEWAY_DATABASE_URL": database_url}
+    subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), "migrate", "--verbosity", "0"],
+        cwd=ROOT,
+        env=inherited_environment() | store,
+        stdin=subprocess.DEVNULL,
+        check=True,
+    )
+
+
 class GatewayFailed(Exception):
     """The gateway did not do what a test waited for; the message ends with its log."""
 

@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.gateway import RunningGateway
+from tests.gateway import RunningGateway, migrate
+from tests.postgres_server import BINARY as POSTGRES
+from tests.postgres_server import PostgresServer
 from tests.redis_server import BINARY, RedisServer
 
 READY_SECONDS = 40.0
@@ -35,10 +37,18 @@ class World:
         nodes: how many.
         store: of its history.
         trouble: what is restarted in the middle.
+        redis: whether the nodes are joined by one.
+        postgres: whether the database is one, and no SQLite.
     """
 
     def __init__(
-        self, *servers: str, nodes: int = 1, store: str = "memory", trouble: str | None = None, redis: bool = False
+        self,
+        *servers: str,
+        nodes: int = 1,
+        store: str = "memory",
+        trouble: str | None = None,
+        redis: bool = False,
+        postgres: bool = False,
     ) -> None:
         self.key = secrets.token_urlsafe(24)
         self.nodes: list[RunningGateway] = []
@@ -53,12 +63,15 @@ class World:
         self._store = store
         self._trouble = trouble
         self._redis = RedisServer(arguments=DURABLE) if redis else None
+        self._postgres = PostgresServer() if postgres else None
         self._stack = AsyncExitStack()
         self._folder = Path()
 
     @property
     def missing(self) -> str | None:
         """What this machine lacks for it."""
+        if self._postgres is not None and POSTGRES is None:
+            return "PostgreSQL is not installed"
         return "redis-server is not installed" if self._redis is not None and BINARY is None else None
 
     async def __aenter__(self) -> Self:
@@ -66,6 +79,10 @@ class World:
         try:
             if self._redis is not None:
                 await asyncio.to_thread(self._stack.enter_context, self._redis)
+            if self._postgres is not None:
+                await asyncio.to_thread(self._stack.enter_context, self._postgres)
+            if self._store == "database":
+                await asyncio.to_thread(migrate, self._database_url)
             self.nodes = [self._node(number) for number in range(self._count)]
             await asyncio.gather(*[asyncio.to_thread(node.start) for node in self.nodes])
             self.urls = [node.url for node in self.nodes]
@@ -90,8 +107,12 @@ class World:
         if self._redis is not None:
             settings |= {"redis_url": self._redis.url, "node_ttl_seconds": TTL_SECONDS}
         if self._store == "database":
-            settings |= {"database_url": f"sqlite:///{self._folder / 'history.sqlite3'}"}
+            settings |= {"database_url": self._database_url}
         return RunningGateway(self._servers[number % len(self._servers)], port=port, **settings)  # type: ignore[arg-type]
+
+    @property
+    def _database_url(self) -> str:
+        return f"sqlite:///{self._folder / 'history.sqlite3'}" if self._postgres is None else self._postgres.url
 
     def _stop(self, node: RunningGateway) -> None:
         code = node.stop()
@@ -149,5 +170,9 @@ WORLDS: dict[str, Callable[[], World]] = {
     "database": lambda: World("daphne", store="database"),
     "database-restarted": lambda: World("uvicorn", store="database", trouble="gateway"),
     "database-three-nodes": lambda: World("daphne", "uvicorn", nodes=3, store="database", redis=True),
+    "postgres-three-nodes": lambda: World("uvicorn", "daphne", nodes=3, store="database", redis=True, postgres=True),
+    "postgres-node-restarted": lambda: World(
+        "daphne", "uvicorn", nodes=3, store="database", redis=True, postgres=True, trouble="gateway"
+    ),
 }
 """By name. Three nodes of both servers, as in a roll-out."""
