@@ -65,3 +65,13 @@ def topic() -> str:
 @pytest.fixture
 def new_topic() -> Callable[[str], str]:
     return unique
+
+
+@pytest.fixture
+async def kept_topic(gateway: Gateway) -> str:
+    """A topic that keeps history, where the gateway is told to keep that of these."""
+    topic = unique("kept")
+    answer = await gateway.http.get(f"/api/v1/topics/{topic}/events")
+    if answer.status_code == 404:
+        pytest.skip("not run: the gateway keeps no history of conformance/kept/* (GATEWAY_HISTORY)")
+    return topic
