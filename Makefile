@@ -131,6 +131,19 @@ chaos: $(STAMP) ## Let links, nodes and Redis fail under three nodes (ARGS="--se
 storm: $(STAMP) ## Let 200 clients come back with their last id for 60 s (ARGS="--seed N --worlds redis"); writes test-results/storm.json
 	@$(BIN)/python -m tests.storm.run $(ARGS)
 
+# docker, or podman; BUILD_ARGS goes to it.
+ENGINE ?= $(firstword $(foreach each,docker podman,$(if $(shell command -v $(each)),$(each))))
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+.PHONY: image
+image: ## Build the container image sse-gateway:VERSION (needs docker or podman)
+	@if [[ -z "$(ENGINE)" ]]; then echo "Not run: neither docker nor podman is on this machine."; exit 3; fi
+	$(ENGINE) build $(BUILD_ARGS) $(if $(filter podman,$(ENGINE)),--format docker) --file deploy/Dockerfile --build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) --tag sse-gateway:$(VERSION) .
+
+.PHONY: deploy-test
+deploy-test: $(STAMP) ## Build and run the image, Compose, the chart's pods and the proxies (ARGS="-k proxies"); root, podman, buildah
+	@$(BIN)/python -m tests.deploy.run $(ARGS)
+
 .PHONY: soak
 soak: $(STAMP) ## Run the slow tests
 	@$(BIN)/python -m pytest -m slow --timeout=1800 tests/faults $(ARGS)

@@ -38,7 +38,11 @@ class Command(BaseCommand):
         """Declare the options; docs/reference/command-line.md lists them, and a test compares."""
         parser.add_argument("--bind", default="127.0.0.1", help="Address to listen on (default: %(default)s).")
         parser.add_argument(
-            "--port", type=_port, default=8080, help="Port to listen on; 0 takes a free one (default: %(default)s)."
+            "--port",
+            type=_port,
+            # The name by which Cloud Run, Heroku and others tell it.
+            default=os.environ.get("PORT") or "8080",
+            help="Port to listen on; 0 takes a free one (default: PORT in the environment, or 8080).",
         )
         parser.add_argument(
             "--server",

@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from gateway_project.management.commands.serve import _port
+from gateway_project.management.commands.serve import Command, _port
 from topics.conf import load
 
 
@@ -46,3 +46,13 @@ def test_workers_that_would_know_nothing_of_each_other_are_refused(settings: Set
     settings.GATEWAY, _ = load({"GATEWAY_API_KEYS": "key", "GATEWAY_REDIS_URL": "redis://127.0.0.1"})
     with pytest.raises(CommandError, match="--workers and --fd exclude each other"):
         call_command("serve", workers=2, fd=0)
+
+
+@pytest.mark.parametrize(("port", "expected"), [(None, 8080), ("", 8080), ("8123", 8123)])
+def test_the_port_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch, port: str | None, expected: int) -> None:
+    if port is None:
+        monkeypatch.delenv("PORT", raising=False)
+    else:
+        monkeypatch.setenv("PORT", port)
+    assert Command().create_parser("manage.py", "serve").parse_args([]).port == expected
+    assert Command().create_parser("manage.py", "serve").parse_args(["--port=1"]).port == 1
