@@ -5,6 +5,8 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Protocol
 
 from topics.encoding import JOINABLE, WEBSOCKET_FORMATS, EncodedEvent, Encoding, Format, frame
 from topics.outbox import Outbox, OutboxLimits
@@ -44,6 +46,16 @@ class Batch:
         return data
 
 
+class Interceptor(Protocol):
+    """What stands between the hub and a connection for a while."""
+
+    def take(self, batch: Batch) -> Batch | None:
+        """Take what it keeps back of a batch; returns the rest, None when there is none."""
+
+    def stop(self) -> None:
+        """End: the connection has ended, or is about to."""
+
+
 class Connection:
     """What the hub writes to.
 
@@ -69,6 +81,7 @@ class Connection:
         "client",
         "encoding",
         "id",
+        "interceptor",
         "sent",
         "since",
         "topics",
@@ -102,6 +115,8 @@ class Connection:
         """Which bytes of an event are its."""
         self._joinable = writer.framing in JOINABLE
         self._closing = False
+        self.interceptor: Interceptor | None = None
+        """What the hub's deliveries go by first, while it catches up."""
         self._quiet_ticks = 0
         self._sent_at_tick = 0
         self._on_gap = on_gap
@@ -146,6 +161,15 @@ class Connection:
 
     def deliver(self, batch: Batch) -> None:
         """Write a batch, or let it wait."""
+        if self.interceptor is not None:
+            rest = self.interceptor.take(batch)
+            if rest is None:
+                return
+            batch = rest
+        self.hand(batch)
+
+    def hand(self, batch: Batch) -> None:
+        """Write a batch, or let it wait, whatever else is to come before it."""
         outbox = self._outbox
         if outbox.clear and (self._joinable or batch.size == 1):
             self.sent += batch.size
@@ -159,6 +183,33 @@ class Connection:
                 encoded.frame(self.encoding),
                 tuple(topic for topic in encoded.event.topics if topic in self.topics),
             )
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is open and nothing waits for it."""
+        return self._outbox.clear
+
+    async def cleared(self) -> None:
+        """Wait until it is `clear`; for ever when it ends before. One may wait at a time."""
+        while not self._outbox.clear:
+            waiting = asyncio.get_running_loop().create_future()
+            self._outbox.on_clear = partial(_wake, waiting)
+            await waiting
+
+    @property
+    def piece(self) -> tuple[int, int]:
+        """Events and bytes that it may be given in one go when nothing waits, without coming near its limits."""
+        return self._outbox.piece
+
+    def intercept(self, interceptor: "Interceptor | None", writer: Writer) -> None:
+        """Have what the hub delivers go by way of an interceptor first; None ends it.
+
+        Args:
+            interceptor: Which.
+            writer: For the fan-out: one that offers nothing `direct` while there is an interceptor.
+        """
+        self.interceptor = interceptor
+        self.writer = writer
 
     def deliver_rest(self, batch: Batch, rest: bytes) -> None:
         """Write what the socket did not take of a batch."""
@@ -209,6 +260,7 @@ class Connection:
         if self._closing:
             return
         self._closing = True
+        self._stop_interceptor()
         writer = self.writer
         self._outbox.finish(lambda: writer.close(code if self.transport == "websocket" else None))
         self._outbox.clear = False
@@ -217,12 +269,14 @@ class Connection:
     def abort(self) -> None:
         """Reset at once."""
         self._closing = True
+        self._stop_interceptor()
         self._outbox.discard()
         self.writer.abort()
 
     def gone(self) -> None:
         """Forget what waits: the client has left."""
         self._closing = True
+        self._stop_interceptor()
         self._outbox.discard()
 
     def _dropped(self, events: int) -> None:
@@ -231,8 +285,13 @@ class Connection:
 
     def _overflowed(self) -> None:
         self._closing = True
+        self._stop_interceptor()
         self._on_slow(self)
         self.writer.abort()
+
+    def _stop_interceptor(self) -> None:
+        if self.interceptor is not None:
+            self.interceptor.stop()
 
     def _gap_frame(self, topic: str, missed: int) -> bytes:
         return frame(gap_payload(self.transport, topic, missed, "slow-reader"), self.encoding.framing)
@@ -278,6 +337,11 @@ def _cut_off(connection: Connection) -> None:
         connection.abort()
     except Exception:
         logger.exception("reset failed", extra={"connection": connection.id})
+
+
+def _wake(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def gap_payload(transport: Transport, topic: str, missed: int | None, reason: str) -> bytes:

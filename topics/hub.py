@@ -180,10 +180,14 @@ class Hub:
         """Return all connections and tails."""
         return [*self.connections.values(), *{tail: None for tails in self.tails.values() for tail in tails}]
 
-    def count_gap(self, missed: int) -> None:
+    def count_gap(self, missed: int, reason: str = "slow-reader") -> None:
         """Count events that a connection was told it missed."""
         self.gaps += missed
-        metrics.GAPS.labels("slow-reader").inc(missed)
+        metrics.GAPS.labels(reason).inc(missed)
+
+    def count_replayed(self, events: int) -> None:
+        """Count events that a connection got from history; less than 0 for those that were handed to it in vain."""
+        self.delivered += events
 
     def _step(self) -> None:
         if self._go_on():
@@ -258,20 +262,29 @@ def _room() -> int:
 def _batches(inbox: list[Event]) -> Iterator[tuple[tuple[str, ...], Batch]]:
     """Group the events of one turn by topic without changing the order that any topic's subscribers see.
 
-    An event of several topics ties their orders together: what came before it goes out first.
+    An event of several topics ties their orders together: what came before it goes out first. So does one of another
+    topic that is kept as well: events that are kept go out in the order of their positions.
     """
     if len(inbox) == 1:
         yield inbox[0].topics, Batch([EncodedEvent(inbox[0])])
         return
     groups: dict[tuple[str, ...], list[Event]] = {}
+    kept: tuple[str, ...] | None = None
     for event in inbox:
-        if len(event.topics) == 1:
+        single = len(event.topics) == 1
+        if single and (event.position is None or kept is None or kept == event.topics):
             groups.setdefault(event.topics, []).append(event)
-            continue
-        for topics, events in groups.items():
-            yield from _cut(topics, events)
-        groups.clear()
-        yield event.topics, Batch([EncodedEvent(event)])
+        else:
+            for topics, events in groups.items():
+                yield from _cut(topics, events)
+            groups.clear()
+            kept = None
+            if not single:
+                yield event.topics, Batch([EncodedEvent(event)])
+                continue
+            groups[event.topics] = [event]
+        if event.position is not None:
+            kept = event.topics
     for topics, events in groups.items():
         yield from _cut(topics, events)
 

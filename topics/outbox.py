@@ -65,6 +65,7 @@ class Outbox:
         "_queue",
         "_queued_bytes",
         "clear",
+        "on_clear",
         "writer",
     )
 
@@ -81,6 +82,8 @@ class Outbox:
         self.writer = writer
         self.clear = False
         """Whether a write may go straight to the writer: it has been opened and nothing waits before it."""
+        self.on_clear: Callable[[], None] | None = None
+        """Called once, and forgotten, when a write may go straight to the writer again."""
         self._limits = limits
         self._joinable = joinable
         self._gap_frame = gap_frame
@@ -93,6 +96,11 @@ class Outbox:
         self._behind_since: float | None = None
         self._finish: Callable[[], None] | None = None
         writer.on_drain = self._drained
+
+    @property
+    def piece(self) -> tuple[int, int]:
+        """Events and bytes that may be given in one go when nothing waits, without coming near the limits."""
+        return max(1, self._limits.events // 4), max(1, min(self._limits.bytes // 4, JOIN_BYTES))
 
     @property
     def pending(self) -> int:
@@ -205,6 +213,9 @@ class Outbox:
             self.write(self._next())
         if self.clear:
             self._behind_since = None
+            if self.on_clear is not None and self._finish is None:
+                on_clear, self.on_clear = self.on_clear, None
+                on_clear()
         if self._finish is not None:
             # Nothing may follow the end.
             self.clear = False

@@ -64,7 +64,7 @@ class SseConsumer(StreamConsumer):
                 client=subscription.client,
                 user_agent=subscription.user_agent,
             )
-            await self._runtime.attach(connection)
+            await self._runtime.attach(connection, subscription.last_id)
         except (InvalidInput, Refused, PlacementUnavailable) as error:
             await refuse(self.base_send, from_exception(error), headers)
             raise StopConsumer from error

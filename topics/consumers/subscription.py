@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from topics.asgi import Scope
 from topics.clients import client_address
 from topics.conf import GatewaySettings
-from topics.events import parse_topics
+from topics.events import check_id, parse_topics
 from topics.exceptions import InvalidInput, InvalidTopic
 
 
@@ -24,6 +24,7 @@ class Subscription:
     Attributes:
         topics: At least one.
         form: Value of `format`, None when not given.
+        last_id: Id of the last event that the client has, None when it comes for the first time.
         client: The client's address, empty when unknown.
         user_agent: What it says it is.
         origin: The page's origin, None when there is no page.
@@ -31,6 +32,7 @@ class Subscription:
 
     topics: tuple[str, ...]
     form: str | None
+    last_id: str | None
     client: str
     user_agent: str
     origin: bytes | None
@@ -73,7 +75,7 @@ def read_query(scope: Scope) -> list[tuple[str, str]]:
 
 
 def read_subscription(scope: Scope, settings: GatewaySettings, formats: Iterable[str]) -> Subscription:
-    """Read topics, format and the client's identity.
+    """Read topics, format, where the client stands, and its identity.
 
     Args:
         scope: ASGI's, of type http or websocket.
@@ -100,9 +102,19 @@ def read_subscription(scope: Scope, settings: GatewaySettings, formats: Iterable
     return Subscription(
         topics=tuple(topics),
         form=form,
+        last_id=_last_id(scope, query),
         client=client_address(
             peer[0] if peer else None, header_values(scope, b"x-forwarded-for"), settings.trusted_proxies
         ),
         user_agent=(header(scope, b"user-agent") or b"").decode("latin-1"),
         origin=header(scope, b"origin"),
     )
+
+
+def _last_id(scope: Scope, query: Iterable[tuple[str, str]]) -> str | None:
+    # The header wins: a browser's EventSource comes back with the URL that its page gave it, query and all.
+    from_header = header(scope, b"last-event-id")
+    if from_header:
+        return check_id(from_header.decode("latin-1"), where="last-event-id")
+    from_query = next((value for name, value in query if name == "last_event_id"), "")
+    return check_id(from_query, where="The query parameter last_event_id") if from_query else None

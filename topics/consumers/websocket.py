@@ -56,7 +56,7 @@ class WebSocketConsumer(StreamConsumer):
                 client=subscription.client,
                 user_agent=subscription.user_agent,
             )
-            await self._runtime.attach(connection)
+            await self._runtime.attach(connection, subscription.last_id)
         except (InvalidInput, Refused, PlacementUnavailable) as error:
             await self._deny(from_exception(error))
         self._connection = connection
@@ -105,7 +105,7 @@ class WebSocketConsumer(StreamConsumer):
             limit = self._runtime.settings.max_topics
             if len(connection.topics | dict.fromkeys(command.topics)) > limit:
                 raise InvalidTopic(f"A connection holds at most {limit} topics; unsubscribe from some first.")
-            await self._runtime.subscribe(connection, command.topics)
+            await self._runtime.subscribe(connection, command.topics, command.last_id)
             return {"type": "subscribed", "topics": list(connection.topics)}
         await self._runtime.unsubscribe(connection, command.topics)
         return {"type": "unsubscribed", "topics": list(connection.topics)}

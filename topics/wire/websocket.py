@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from topics.events import DEFAULT_EVENT_TYPE, Event, parse_topics, rfc3339
-from topics.exceptions import InvalidInput
+from topics.events import DEFAULT_EVENT_TYPE, Event, check_id, parse_topics, rfc3339
+from topics.exceptions import InvalidId, InvalidInput
 
 MAX_MESSAGE_BYTES = 65_536
 """Largest frame or message taken from a client: the longest command (100 topics of 255) fits twice."""
@@ -24,6 +24,8 @@ CLOSE_INTERNAL = 1011
 """Keep-alive unanswered, or a fault of ours."""
 CLOSE_RESTART = 1012
 """The node is shutting down."""
+CLOSE_TRY_AGAIN = 1013
+"""What the client missed cannot be read now (registered with IANA)."""
 
 _COMMAND_ADVICE = 'send {"type":"subscribe","topics":[…]}, {"type":"unsubscribe","topics":[…]} or {"type":"ping"}'
 
@@ -34,6 +36,7 @@ class Command:
 
     type: Literal["subscribe", "unsubscribe", "ping"]
     topics: tuple[str, ...] = ()
+    last_id: str | None = None
 
 
 def parse_command(message: str | None, *, limit: int) -> Command:
@@ -60,10 +63,19 @@ def parse_command(message: str | None, *, limit: int) -> Command:
                 raise InvalidInput("topics must be a list of strings.")
             if any("," in topic for topic in topics):
                 raise InvalidInput("A topic holds a comma; send each topic as its own item of the list.")
-            return Command(kind, parse_topics(topics, limit=limit, where="topics"))
+            last_id = _last_id(command.get("last_event_id")) if kind == "subscribe" else None
+            return Command(kind, parse_topics(topics, limit=limit, where="topics"), last_id)
         case {"type": "subscribe" | "unsubscribe"}:
             raise InvalidInput("topics must be a list of one topic or more.")
     raise InvalidInput(f"The message is no command; {_COMMAND_ADVICE}.")
+
+
+def _last_id(value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise InvalidId("last_event_id must be a string: the id of the last event that came.")
+    return check_id(value, where="last_event_id")
 
 
 def event_object(event: Event) -> str:

@@ -99,6 +99,6 @@ def test_who_subscribes_is_kept() -> None:
         (b"origin", b"https://app.example"),
         (b"x-forwarded-for", b"203.0.113.5, 198.51.100.7"),
     )
-    assert subscription == Subscription(("a",), "json", "198.51.100.7", "café/1", b"https://app.example")
+    assert subscription == Subscription(("a",), "json", None, "198.51.100.7", "café/1", b"https://app.example")
     unknown = read_subscription(scope(b"topic=a", client=None), SETTINGS, formats=())
     assert (unknown.client, unknown.user_agent, unknown.origin, unknown.form) == ("", "", None, None)
