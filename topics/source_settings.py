@@ -38,17 +38,47 @@ class SourceSettings(BaseModel):
         default="sse-gateway", min_length=1, description="Consumer group of `redis-streams`."
     )
 
+    eventstream_url: str | None = Field(
+        default=None,
+        description="Redis of the source `eventstream`: that of `EVENTSTREAM_REDIS`. Default: `GATEWAY_REDIS_URL`.",
+    )
+    postgres_url: str | None = Field(default=None, description="PostgreSQL of the source `postgres`.")
+    postgres_channel: str = Field(
+        default="sse_gateway",
+        min_length=1,
+        max_length=63,
+        description="Channel of `NOTIFY` that the source `postgres` listens to.",
+    )
+    postgres_outbox: str | None = Field(
+        default=None,
+        max_length=63,
+        description="Table whose rows the source `postgres` publishes and then deletes; none when not set.",
+    )
+
+    @field_validator("postgres_url")
+    @classmethod
+    def _postgres_has_an_address(cls, url: str | None) -> str | None:
+        if url and not url.startswith(("postgres://", "postgresql://")):
+            raise ValueError("it must begin with postgres:// or postgresql://")
+        return url or None
+
     @field_validator(
-        "sources", "redis_pubsub_patterns", "redis_streams_keys", "redis_pubsub_users", "redis_streams_group"
+        "sources",
+        "redis_pubsub_patterns",
+        "redis_streams_keys",
+        "redis_pubsub_users",
+        "redis_streams_group",
+        "postgres_channel",
+        "postgres_outbox",
     )
     @classmethod
-    def _names_can_be_read(cls, names: tuple[str, ...] | str) -> tuple[str, ...] | str:
-        for name in [names] if isinstance(names, str) else names:
+    def _names_can_be_read(cls, names: tuple[str, ...] | str | None) -> tuple[str, ...] | str | None:
+        for name in [names] if isinstance(names, str) else names or ():
             if not name.isprintable():
                 raise ValueError("a name must be characters that can be printed")
         return names
 
-    @field_validator("redis_pubsub_url", "redis_streams_url")
+    @field_validator("redis_pubsub_url", "redis_streams_url", "eventstream_url")
     @classmethod
     def _source_redis_has_an_address(cls, url: str | None) -> str | None:
         if url:

@@ -77,6 +77,36 @@ def user_message(text: str) -> Message:
     return Message(user_topic(_name(user, "user_id")), text)
 
 
+def event_message(text: str) -> dict[str, Any]:
+    """Read `{"topics", "data", "id", "event", "retry"}`, or an older service's `{"channel_id", "event_type", "data"}`.
+
+    Returns:
+        The arguments of `Publish`.
+
+    Raises:
+        NotAnEvent: It is neither.
+    """
+    fields = _object(text)
+    if fields is None:
+        raise NotAnEvent("It is not a JSON object.")
+    if "topics" not in fields:
+        if "channel_id" not in fields:
+            raise NotAnEvent("topics is missing.")
+        message = channel_message(text, None)
+        return {"topics": [message.topic], "data": message.data, "id": message.id, "event": message.event}
+    topics = fields["topics"]
+    names = [topics] if isinstance(topics, str) else topics
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise NotAnEvent("topics is neither text nor a list of texts.")
+    return {
+        "topics": names,
+        "data": data_of(fields.get("data")),
+        "id": optional_id(fields.get("id")),
+        "event": _type(fields.get("event")),
+        "retry": fields.get("retry"),
+    }
+
+
 def data_of(value: object) -> str:
     """Return a field's value as an event's data: text as it is, anything else as JSON.
 

@@ -2,9 +2,9 @@
 
 import time
 
-from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
 
+from publishing.sources.redis_subscription import prepare
 from topics.placement.redis.address import parse_address
 from topics.placement.redis.keys import Keys
 
@@ -41,7 +41,7 @@ class Seats:
         address = parse_address(url)
         self._prefix = Keys(address.database).prefix
         self._holder = holder
-        self.redis = address.client(_prepare)
+        self.redis = address.client(prepare)
         self.board = f"{self._prefix}sources"
         """Key under which the nodes say how their sources are."""
 
@@ -116,7 +116,3 @@ class Seat:
                 await self._seats.give_back(self._key)
             except AWAY:
                 return
-
-
-async def _prepare(connection: Connection) -> None:
-    await connection.on_connect()

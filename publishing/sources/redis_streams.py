@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError, ResponseError
 
 from publishing.sources.base import Guarantee, Misconfigured, Outcome, Publish, RunsOn, Unreachable
 from publishing.sources.formats import NotAnEvent, optional_id, text_of
 from publishing.sources.names import channel_topic
-from publishing.sources.redis_pubsub import describe
+from publishing.sources.redis_subscription import describe, prepare
 from topics.conf import GatewaySettings
 from topics.placement.redis.address import parse_address
 
@@ -44,22 +43,21 @@ class RedisStreams:
     runs_on: RunsOn = "one-node"
 
     def __init__(self, settings: GatewaySettings) -> None:
-        self._url = settings.redis_streams_url or settings.redis_url
+        self._url = settings.redis_streams_url or settings.redis_url or ""
         self._keys = settings.redis_streams_keys
         self._group = settings.redis_streams_group
         self._attempts = settings.source_attempts
 
     def validate(self) -> None:
         """See `Source`."""
-        if self._url is None:
+        if not self._url:
             raise Misconfigured("The source redis-streams needs a Redis; set GATEWAY_REDIS_STREAMS_URL.")
         if not self._keys:
             raise Misconfigured("The source redis-streams has nothing to read; set GATEWAY_REDIS_STREAMS_KEYS.")
 
     async def run(self, publish: Publish) -> None:
         """See `Source`."""
-        assert self._url is not None  # noqa: S101 - `validate` has seen to it
-        client: Client = parse_address(self._url).client(_prepare)
+        client: Client = parse_address(self._url).client(prepare)
         try:
             async with client:
                 for key in self._keys:
@@ -164,7 +162,3 @@ def read(key: str, entry_id: bytes, fields: Mapping[bytes, bytes]) -> dict[str, 
         "event": texts.get("event") or texts.get("event_type") or None,
         "retry": texts.get("retry") or None,
     }
-
-
-async def _prepare(connection: Connection) -> None:
-    await connection.on_connect()

@@ -7,6 +7,8 @@ from publishing.sources.base import Misconfigured, Source
 from topics.conf import GatewaySettings
 
 BUILT_IN = {
+    "eventstream": "publishing.sources.eventstream.EventStream",
+    "postgres": "publishing.sources.postgres.Postgres",
     "redis-pubsub": "publishing.sources.redis_pubsub.RedisPubSub",
     "redis-streams": "publishing.sources.redis_streams.RedisStreams",
 }
