@@ -22,7 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.gateway import ROOT
+from tests.gateway import ROOT, GatewayFailed
 from tests.storm.storm import Result, Storm, rage
 from tests.storm.worlds import WORLDS
 
@@ -36,8 +36,12 @@ async def over(name: str, storm: Storm) -> dict[str, Any]:
     if world.missing:
         print(f"{name}: not run: {world.missing}", flush=True)
         return {"not_run": world.missing}
-    async with world:
-        result = await rage(world, storm)
+    try:
+        async with world:
+            result = await rage(world, storm)
+    except (GatewayFailed, TimeoutError) as error:
+        print(f"{name}: FAILED {error}", flush=True)
+        return {"findings": {"not ready": 1}, "amiss": [str(error)[:1000]]}
     kinds = Counter(finding.what for finding in result.findings)
     print(f"{name}: " + ", ".join(f"{value:g} {name}" for name, value in result.figures.items()), flush=True)
     for finding in result.findings[:10]:

@@ -83,8 +83,9 @@ class World:
                 await asyncio.to_thread(self._stack.enter_context, self._postgres)
             if self._store == "database":
                 await asyncio.to_thread(migrate, self._database_url)
-            self.nodes = [self._node(number) for number in range(self._count)]
-            await asyncio.gather(*[asyncio.to_thread(node.start) for node in self.nodes])
+            # One after the other: together they would take the time to start from each other.
+            for number in range(self._count):
+                self.nodes.append(await asyncio.to_thread(self._node(number).start))
             self.urls = [node.url for node in self.nodes]
             await self.is_ready()
         except BaseException:
@@ -150,8 +151,8 @@ class World:
         node = self.nodes[number]
         await asyncio.to_thread(self._stop, node)
         await asyncio.sleep(DOWN_SECONDS)
-        self.nodes[number] = self._node(number, urlsplit(node.url).port or 0)
-        await asyncio.to_thread(self.nodes[number].start)
+        again = self._node(number, urlsplit(node.url).port or 0)
+        self.nodes[number] = await asyncio.to_thread(again.start)
 
 
 async def _says_ready(client: httpx.AsyncClient, url: str) -> bool:
