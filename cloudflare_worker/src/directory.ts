@@ -1,0 +1,341 @@
+/** The object that keeps the admin API's lists: who is connected, what exists, and what has been counted. */
+
+import { DurableObject } from "cloudflare:workers";
+import type { Env } from "./settings";
+
+export type Transport = "sse" | "websocket";
+
+/** One connection as it registers. */
+export interface NewConnection {
+  id: string;
+  topics: string[];
+  transport: Transport;
+  node: string;
+  /** Name of the object that holds its socket; empty for a stream, which has a link to each topic's object. */
+  home: string;
+  client: string;
+  userAgent: string;
+}
+
+export interface ConnectionRow extends NewConnection {
+  number: number;
+  /** In milliseconds since the epoch. */
+  since: number;
+}
+
+export interface Page<Item> {
+  items: Item[];
+  /** Position after the last item, null at the end. */
+  next: string | null;
+  total: number;
+}
+
+export interface NodeRow {
+  name: string;
+  since: number;
+  lastSeen: number;
+  connections: number;
+  topics: number;
+}
+
+export interface Counts {
+  published: number;
+  delivered: number;
+  dropped: number;
+  gaps: number;
+}
+
+export interface Totals extends Counts {
+  connections: number;
+  topics: number;
+  perSecond: Counts;
+}
+
+/** The one directory's name. */
+export const NAME = "directory";
+
+const RATE_SECONDS = 10;
+const NODE_SECONDS = 3600;
+const MOST_ENDED = 10_000;
+const COUNTERS = ["published", "delivered", "dropped", "gaps"] as const;
+
+interface StoredConnection {
+  [column: string]: SqlStorageValue;
+  number: number;
+  id: string;
+  transport: string;
+  node: string;
+  home: string;
+  client: string;
+  user_agent: string;
+  since: number;
+}
+
+export class Directory extends DurableObject<Env> {
+  private readonly sql: SqlStorage;
+  // Connections that ended before they had registered: their registration comes too late.
+  private readonly ended = new Set<string>();
+  // Counts of the last seconds, for the rates; hibernation forgets them, as nothing has happened then.
+  private readonly recent: { at: number; counts: Counts }[] = [];
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.sql = ctx.storage.sql;
+    this.sql.exec(`
+      CREATE TABLE IF NOT EXISTS connections (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, transport TEXT NOT NULL, node TEXT NOT NULL,
+        home TEXT NOT NULL, client TEXT NOT NULL, user_agent TEXT NOT NULL, since INTEGER NOT NULL);
+      CREATE TABLE IF NOT EXISTS holds (
+        topic TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (topic, number)) WITHOUT ROWID;
+      CREATE INDEX IF NOT EXISTS held ON holds (number);
+      CREATE TABLE IF NOT EXISTS topics (name TEXT PRIMARY KEY, connections INTEGER NOT NULL, kept INTEGER NOT NULL)
+        WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS nodes (name TEXT PRIMARY KEY, since INTEGER NOT NULL, last_seen INTEGER NOT NULL);
+      CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+    `);
+  }
+
+  /**
+   * Register a connection with its topics.
+   *
+   * @param most Most connections, and most of one client; 0 is no limit.
+   * @returns Whether it is listed now, or why not: it has ended meanwhile, or there are too many.
+   */
+  attach(
+    connection: NewConnection,
+    most: { all: number; client: number },
+  ): "listed" | "ended" | "full" | "full-client" {
+    const { id, topics, transport, node, home, client, userAgent } = connection;
+    if (this.ended.delete(id)) return "ended";
+    if (most.all > 0 && this.number("SELECT COUNT(*) AS n FROM connections") >= most.all) return "full";
+    if (
+      most.client > 0 &&
+      client !== "" &&
+      this.number("SELECT COUNT(*) AS n FROM connections WHERE client = ?", client) >= most.client
+    ) {
+      return "full-client";
+    }
+    const now = Date.now();
+    this.sql.exec(
+      "INSERT INTO connections (id, transport, node, home, client, user_agent, since) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      id,
+      transport,
+      node,
+      home,
+      client,
+      userAgent,
+      now,
+    );
+    this.seen(node, now);
+    this.hold(this.number("SELECT number AS n FROM connections WHERE id = ?", id), topics);
+    return "listed";
+  }
+
+  /** Add topics to a connection that is listed. */
+  subscribe(id: string, topics: string[]): void {
+    const number = this.numberOf(id);
+    if (number !== null) this.hold(number, topics);
+  }
+
+  /** Take topics from a connection that stays. */
+  unsubscribe(id: string, topics: string[]): void {
+    const number = this.numberOf(id);
+    if (number !== null) for (const topic of topics) this.release(number, topic);
+  }
+
+  /**
+   * Take topics from a connection that has ended; with its last one it is gone.
+   *
+   * @param topics Those that the caller held for it, null for all.
+   */
+  detach(id: string, topics: string[] | null): boolean {
+    const number = this.numberOf(id);
+    if (number === null) {
+      if (this.ended.size >= MOST_ENDED) this.ended.clear();
+      this.ended.add(id);
+      return false;
+    }
+    for (const topic of topics ?? this.topicsOf(number)) this.release(number, topic);
+    if (topics === null || this.topicsOf(number).length === 0) {
+      this.sql.exec("DELETE FROM connections WHERE number = ?", number);
+    }
+    return true;
+  }
+
+  /** Note whether a topic keeps events: then it exists though nobody is connected. */
+  keep(topic: string, kept: boolean): void {
+    this.sql.exec(
+      "INSERT INTO topics (name, connections, kept) VALUES (?1, 0, ?2) ON CONFLICT (name) DO UPDATE SET kept = ?2",
+      topic,
+      Number(kept),
+    );
+    this.sweep(topic);
+  }
+
+  /** List names of topics in their order. */
+  topics({ limit, after, q }: { limit: number; after: string | null; q: string }): Page<string> {
+    const rows = this.sql
+      .exec<{ name: string }>(
+        "SELECT name FROM topics WHERE name > ?1 AND (?2 = '' OR instr(name, ?2)) ORDER BY name LIMIT ?3",
+        after ?? "",
+        q,
+        limit + 1,
+      )
+      .toArray()
+      .map((row) => row.name);
+    const total = this.number("SELECT COUNT(*) AS n FROM topics WHERE ?1 = '' OR instr(name, ?1)", q);
+    return { items: rows.slice(0, limit), next: rows.length > limit ? (rows[limit - 1] ?? null) : null, total };
+  }
+
+  /** List connections in the order of their coming. */
+  connections(filter: {
+    limit: number;
+    after: string | null;
+    topic: string | null;
+    node: string | null;
+    transport: string | null;
+  }): Page<ConnectionRow> {
+    const { limit, after, topic, node, transport } = filter;
+    const where = `(?1 IS NULL OR number IN (SELECT number FROM holds WHERE topic = ?1))
+      AND (?2 IS NULL OR node = ?2) AND (?3 IS NULL OR transport = ?3)`;
+    const rows = this.sql
+      .exec<StoredConnection>(
+        `SELECT * FROM connections WHERE ${where} AND number > ?4 ORDER BY number LIMIT ?5`,
+        topic,
+        node,
+        transport,
+        Number(after ?? 0),
+        limit + 1,
+      )
+      .toArray();
+    const items = rows.slice(0, limit).map((row) => this.row(row));
+    return {
+      items,
+      next: rows.length > limit ? String(items.at(-1)?.number) : null,
+      total: this.number(`SELECT COUNT(*) AS n FROM connections WHERE ${where}`, topic, node, transport),
+    };
+  }
+
+  connection(id: string): ConnectionRow | null {
+    const [row] = this.sql.exec<StoredConnection>("SELECT * FROM connections WHERE id = ?", id).toArray();
+    return row === undefined ? null : this.row(row);
+  }
+
+  /** The locations that hold connections or took one within the last hour, by name. */
+  nodes(): NodeRow[] {
+    const since = Date.now() - NODE_SECONDS * 1000;
+    return this.sql
+      .exec<{ name: string; since: number; lastSeen: number; connections: number; topics: number }>(
+        `SELECT name, since, last_seen AS lastSeen,
+          (SELECT COUNT(*) FROM connections WHERE node = name) AS connections,
+          (SELECT COUNT(DISTINCT topic) FROM holds JOIN connections USING (number) WHERE node = name) AS topics
+        FROM nodes WHERE last_seen >= ? OR name IN (SELECT node FROM connections) ORDER BY name`,
+        since,
+      )
+      .toArray();
+  }
+
+  /** Add to the counters what a Worker has counted, and note that its location lives. */
+  count(node: string, counts: Counts): void {
+    const now = Date.now();
+    this.seen(node, now);
+    for (const name of COUNTERS) {
+      if (counts[name] === 0) continue;
+      this.sql.exec(
+        "INSERT INTO counters (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + ?2",
+        name,
+        counts[name],
+      );
+    }
+    this.recent.push({ at: now, counts });
+  }
+
+  totals(): Totals {
+    const from = Date.now() - RATE_SECONDS * 1000;
+    while ((this.recent[0]?.at ?? from) < from) this.recent.shift();
+    const stored = new Map(
+      this.sql
+        .exec<{ name: string; value: number }>("SELECT name, value FROM counters")
+        .toArray()
+        .map((row) => [row.name, row.value]),
+    );
+    const each = (value: (name: (typeof COUNTERS)[number]) => number): Counts => ({
+      published: value("published"),
+      delivered: value("delivered"),
+      dropped: value("dropped"),
+      gaps: value("gaps"),
+    });
+    return {
+      connections: this.number("SELECT COUNT(*) AS n FROM connections"),
+      topics: this.number("SELECT COUNT(*) AS n FROM topics"),
+      ...each((name) => stored.get(name) ?? 0),
+      perSecond: each((name) => this.recent.reduce((sum, { counts }) => sum + counts[name], 0) / RATE_SECONDS),
+    };
+  }
+
+  /** Answer: who gets this knows that the lists can be reached. */
+  check(): true {
+    return true;
+  }
+
+  private hold(number: number, topics: readonly string[]): void {
+    for (const topic of topics) {
+      const { rowsWritten } = this.sql.exec("INSERT OR IGNORE INTO holds (topic, number) VALUES (?, ?)", topic, number);
+      if (rowsWritten === 0) continue;
+      this.sql.exec(
+        "INSERT INTO topics (name, connections, kept) VALUES (?, 1, 0) ON CONFLICT (name) DO UPDATE SET connections = connections + 1",
+        topic,
+      );
+    }
+  }
+
+  private release(number: number, topic: string): void {
+    const { rowsWritten } = this.sql.exec("DELETE FROM holds WHERE topic = ? AND number = ?", topic, number);
+    if (rowsWritten === 0) return;
+    this.sql.exec("UPDATE topics SET connections = connections - 1 WHERE name = ?", topic);
+    this.sweep(topic);
+  }
+
+  private sweep(topic: string): void {
+    this.sql.exec("DELETE FROM topics WHERE name = ? AND connections <= 0 AND kept = 0", topic);
+  }
+
+  private seen(node: string, now: number): void {
+    this.sql.exec(
+      "INSERT INTO nodes (name, since, last_seen) VALUES (?1, ?2, ?2) ON CONFLICT (name) DO UPDATE SET last_seen = ?2",
+      node,
+      now,
+    );
+  }
+
+  private row(stored: StoredConnection): ConnectionRow {
+    return {
+      number: stored.number,
+      id: stored.id,
+      topics: this.topicsOf(stored.number),
+      transport: stored.transport === "sse" ? "sse" : "websocket",
+      node: stored.node,
+      home: stored.home,
+      client: stored.client,
+      userAgent: stored.user_agent,
+      since: stored.since,
+    };
+  }
+
+  private topicsOf(number: number): string[] {
+    return this.sql
+      .exec<{ topic: string }>("SELECT topic FROM holds WHERE number = ? ORDER BY topic", number)
+      .toArray()
+      .map((row) => row.topic);
+  }
+
+  private numberOf(id: string): number | null {
+    return (
+      this.sql.exec<{ number: number }>("SELECT number FROM connections WHERE id = ?", id).toArray()[0]?.number ?? null
+    );
+  }
+
+  private number(query: string, ...values: SqlStorageValue[]): number {
+    return this.sql.exec<{ n: number }>(query, ...values).one().n;
+  }
+}

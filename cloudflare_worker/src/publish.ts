@@ -1,0 +1,84 @@
+/** The only way that an event enters, whoever brings it. */
+
+import { count } from "./counting";
+import { rfc3339, type Event } from "./events";
+import { Unavailable } from "./exceptions";
+import { log } from "./logs";
+import type { Env } from "./settings";
+import type { Drop, Look } from "./topic";
+import { newId } from "./node";
+
+/** Whom an event was handed to: connections of each topic that exists; empty when it was dropped. */
+export type Routed = Record<string, number>;
+
+/** Where a request is being answered. */
+export interface Scene {
+  env: Env;
+  context: Pick<ExecutionContext, "waitUntil">;
+  node: string;
+}
+
+/**
+ * Tell by its headers alone whether a publish's body is to be read. One that is not is recorded as dropped.
+ *
+ * @throws Unavailable It cannot be known who is connected.
+ */
+export async function deliverable(scene: Scene, topics: readonly string[], id: string): Promise<boolean> {
+  const looks = await asked(topics.map((topic) => scene.env.TOPICS.getByName(topic).look()));
+  if (looks.some((look) => look.exists)) return true;
+  await drop(scene, topics, id, looks);
+  return false;
+}
+
+/**
+ * Route an event to every connection of its topics.
+ *
+ * @throws Unavailable It cannot be known who is connected.
+ */
+export async function publish(scene: Scene, event: Event): Promise<Routed> {
+  const { env } = scene;
+  // A connection that holds several of its topics knows it by this key when it comes again.
+  const key = event.topics.length > 1 ? newId() : "";
+  const deliveries = await asked(event.topics.map((topic) => env.TOPICS.getByName(topic).publish(event, key)));
+  const routed: Routed = {};
+  let delivered = 0;
+  deliveries.forEach((delivery, index) => {
+    if (delivery === null) return;
+    routed[event.topics[index] ?? ""] = delivery.connections;
+    delivered += delivery.delivered;
+  });
+  if (Object.keys(routed).length === 0) {
+    await drop(
+      scene,
+      event.topics,
+      event.id,
+      await asked(event.topics.map((topic) => env.TOPICS.getByName(topic).look())),
+    );
+  } else {
+    count(env, scene.context, scene.node, { published: 1, delivered });
+  }
+  return routed;
+}
+
+/** The sum over the topics: a connection that holds two of them counts twice. */
+export function subscribers(routed: Routed): number {
+  return Object.values(routed).reduce((sum, connections) => sum + connections, 0);
+}
+
+async function drop(scene: Scene, topics: readonly string[], id: string, looks: Look[]): Promise<void> {
+  log("info", "publish dropped", { topics, id });
+  count(scene.env, scene.context, scene.node, { dropped: 1 });
+  const told: Drop = { topics: [...topics], id, time: rfc3339(Date.now()), reason: "no-subscribers" };
+  const watched = topics.filter((_, index) => (looks[index]?.tails ?? 0) > 0);
+  await asked(watched.map((topic) => scene.env.TOPICS.getByName(topic).drop(told)));
+}
+
+/** Wait for answers of objects; when one cannot be had, nothing true can be said. */
+export async function asked<T>(answers: readonly PromiseLike<T>[]): Promise<T[]> {
+  try {
+    return await Promise.all(answers);
+  } catch (error) {
+    log("error", "object unreachable", { error: String(error) });
+    throw new Unavailable();
+  }
+}

@@ -1,0 +1,142 @@
+/** An event stream that the Worker makes of sockets to topics' objects: what subscribers and tails share. */
+
+import { count } from "./counting";
+import { Unavailable } from "./exceptions";
+import { Outbox } from "./outbox";
+import type { Scene } from "./publish";
+import { settingsOf } from "./settings";
+import { objectName } from "./topic";
+import { controlFrame, LINK_HEADER, readMessage, type Control, type Link } from "./wire/link";
+import { KEEP_ALIVE } from "./wire/sse";
+
+export const SSE_HEADERS = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-store",
+  "x-accel-buffering": "no",
+};
+
+const MOST_SEEN = 1024;
+const MOST_TRIES = 20;
+
+/** Ask a topic's object for a socket, and its part where the object is full. */
+export async function openSocket(scene: Scene, topic: string, link: Link, request: Request): Promise<Response> {
+  let part: number | null = null;
+  for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+    const headers = new Headers(request.headers);
+    headers.set(LINK_HEADER, encodeURIComponent(JSON.stringify(link)));
+    const stub = scene.env.TOPICS.getByName(objectName(topic, part));
+    const answer: Response = await stub.fetch("https://topic/", { headers });
+    if (answer.status !== 200) return answer;
+    ({ part } = await answer.json<{ part: number | null }>());
+  }
+  throw new Unavailable();
+}
+
+/** One stream: its sockets, and what is written of them. */
+export class Stream {
+  readonly response: ReadableStream;
+  private readonly outbox: Outbox;
+  private readonly sockets = new Map<string, WebSocket>();
+  private readonly seen = new Set<string>();
+  private ended = false;
+  private readonly heartbeat: ReturnType<typeof setInterval>;
+
+  constructor(
+    private readonly scene: Scene,
+    private readonly link: Link,
+    signal: AbortSignal,
+  ) {
+    const settings = settingsOf(scene.env);
+    const { readable, writable } = new IdentityTransformStream();
+    this.response = readable;
+    this.outbox = new Outbox(
+      writable,
+      settings,
+      () => {
+        this.end();
+      },
+      (events) => {
+        count(scene.env, scene.context, scene.node, { gaps: events });
+      },
+    );
+    this.heartbeat = setInterval(() => {
+      this.outbox.beat(KEEP_ALIVE);
+    }, settings.heartbeatSeconds * 1000);
+    signal.addEventListener("abort", () => {
+      this.end();
+    });
+  }
+
+  /** Open a socket to each topic's object. On return each of them sends what is published. */
+  async attach(topics: readonly string[]): Promise<void> {
+    try {
+      await Promise.all(topics.map((topic) => this.attachTo(topic)));
+    } catch (error) {
+      this.end();
+      throw error;
+    }
+  }
+
+  /** Write the opening frame, and from then on what comes. */
+  open(first: string): void {
+    this.outbox.open(first);
+  }
+
+  /** Close every socket: the client has gone, or is not let in. */
+  end(): void {
+    if (this.ended) return;
+    this.ended = true;
+    clearInterval(this.heartbeat);
+    for (const socket of this.sockets.values()) close(socket);
+    this.outbox.reset();
+  }
+
+  private async attachTo(topic: string): Promise<void> {
+    const upgrade = new Request("https://topic/", { headers: { upgrade: "websocket" } });
+    const answer = await openSocket(this.scene, topic, this.link, upgrade);
+    const socket = answer.webSocket;
+    if (socket === null) throw new Unavailable();
+    this.sockets.set(topic, socket);
+    socket.addEventListener("message", ({ data }) => {
+      this.receive(topic, socket, data as string);
+    });
+    socket.addEventListener("close", () => {
+      // The object has gone: a stream that goes on would miss what it has not been told of.
+      this.outbox.finish();
+    });
+    socket.accept();
+    if (this.ended) close(socket);
+  }
+
+  private receive(topic: string, socket: WebSocket, data: string): void {
+    const message = readMessage(data);
+    if ("type" in message) {
+      this.control(message, socket);
+      return;
+    }
+    if (message.key !== "") {
+      if (this.seen.has(message.key)) return;
+      if (this.seen.size >= MOST_SEEN) this.seen.delete(this.seen.values().next().value ?? "");
+      this.seen.add(message.key);
+    }
+    this.outbox.sent += 1;
+    this.outbox.put(message.frame, [topic]);
+  }
+
+  private control(control: Control, socket: WebSocket): void {
+    if (control.type === "ask") {
+      socket.send(JSON.stringify(this.outbox.figures()));
+      return;
+    }
+    this.outbox.put(controlFrame(control));
+    if (control.type === "close") this.outbox.finish();
+  }
+}
+
+function close(socket: WebSocket): void {
+  try {
+    socket.close(1000, "left");
+  } catch {
+    // It is closed.
+  }
+}

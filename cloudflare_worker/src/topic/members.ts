@@ -1,0 +1,143 @@
+/** The sockets of one object, and what each carries through hibernation in its attachment. */
+
+import type { Format, Outgoing } from "../wire/link";
+
+/** What a topic has counted. It lives in the attachment of one member, so that counting costs no storage. */
+export interface Counters {
+  events: number;
+  last: { id: string; time: string } | null;
+}
+
+/** What an attachment holds, at most 16 KiB (Durable Objects API, `serializeAttachment`). */
+export interface Member {
+  id: string;
+  format: Format;
+  node: string;
+  /** Whether it is subscribed to this object's topic; a WebSocket may have left it and stay here. */
+  own: boolean;
+  /** The topic's count of events when it came. */
+  since: number;
+  /** Events that other objects handed to it through this one. */
+  relayed: number;
+  /** Bad messages in a row, and when the last came, in milliseconds. */
+  bad: number;
+  badAt: number;
+  counters?: Counters;
+}
+
+export class Members {
+  readonly counters: Counters = { events: 0, last: null };
+
+  private readonly byId = new Map<string, { socket: WebSocket; member: Member }>();
+  private subscribed = 0;
+  private watching = 0;
+
+  /** @param sockets Those that have outlived the object's last life. */
+  constructor(sockets: readonly WebSocket[]) {
+    for (const socket of sockets) {
+      if (socket.readyState !== WebSocket.OPEN) continue;
+      const member = socket.deserializeAttachment() as Member;
+      this.add(socket, member);
+      if (member.counters !== undefined && member.counters.events >= this.counters.events) {
+        Object.assign(this.counters, member.counters);
+      }
+    }
+  }
+
+  /** Members that are subscribed to the topic: tails are not. */
+  get connections(): number {
+    return this.subscribed;
+  }
+
+  get tails(): number {
+    return this.watching;
+  }
+
+  /** All members, whatever they are subscribed to. */
+  get size(): number {
+    return this.byId.size;
+  }
+
+  get(id: string): { socket: WebSocket; member: Member } | undefined {
+    return this.byId.get(id);
+  }
+
+  add(socket: WebSocket, member: Member): void {
+    this.byId.set(member.id, { socket, member });
+    this.count(member, 1);
+    socket.serializeAttachment(member);
+  }
+
+  /** Change what a member carries. */
+  update(id: string, change: Partial<Member>): void {
+    const found = this.byId.get(id);
+    if (found === undefined) return;
+    this.count(found.member, -1);
+    Object.assign(found.member, change);
+    this.count(found.member, 1);
+    found.socket.serializeAttachment(found.member);
+  }
+
+  /** Take a member away; returns what it was, undefined when it has been taken before. */
+  remove(id: string): Member | undefined {
+    const found = this.byId.get(id);
+    if (found === undefined) return undefined;
+    this.byId.delete(id);
+    this.count(found.member, -1);
+    if (found.member.counters !== undefined) this.keepCounters();
+    return found.member;
+  }
+
+  /** Nodes of the subscribed members. */
+  nodes(): string[] {
+    const nodes = new Set<string>();
+    for (const { member } of this.byId.values()) if (member.own) nodes.add(member.node);
+    return [...nodes];
+  }
+
+  /** Count an event of the topic, so that hibernation does not forget it. */
+  published(id: string, time: string): void {
+    this.counters.events += 1;
+    this.counters.last = { id, time };
+    this.keepCounters();
+  }
+
+  /** Write an event to every member of the topic; returns to how many subscribers. */
+  deliver(outgoing: Outgoing, sees: (member: Member, socket: WebSocket) => boolean): number {
+    let sent = 0;
+    for (const { socket, member } of this.byId.values()) {
+      if (!member.own && member.format !== "tail") continue;
+      if (!sees(member, socket)) continue;
+      if (send(socket, outgoing.frame(member.format)) && member.format !== "tail") sent += 1;
+    }
+    return sent;
+  }
+
+  /** Write a message to every tail. */
+  tell(message: string): void {
+    for (const { socket, member } of this.byId.values()) if (member.format === "tail") send(socket, message);
+  }
+
+  private keepCounters(): void {
+    const first = this.byId.values().next().value;
+    if (first === undefined) return;
+    first.member.counters = this.counters;
+    first.socket.serializeAttachment(first.member);
+  }
+
+  private count(member: Member, step: 1 | -1): void {
+    if (member.format === "tail") this.watching += step;
+    else if (member.own) this.subscribed += step;
+  }
+}
+
+/** Write a message, if the socket still takes one. */
+export function send(socket: WebSocket, message: string): boolean {
+  try {
+    socket.send(message);
+    return true;
+  } catch {
+    // It has ended: its close event takes it away.
+    return false;
+  }
+}

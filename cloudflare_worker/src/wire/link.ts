@@ -1,0 +1,113 @@
+/**
+ * Between a topic's object and what reads from it: a subscriber's own WebSocket, or the Worker's that makes an event
+ * stream of it. Pure.
+ */
+
+import type { Event } from "../events";
+import { encodeControl, encodeEvent, encodeEventJson } from "./sse";
+import { eventObject } from "./websocket";
+
+/** What a connection sees of an event. The first two are subscribers' own sockets, the others the Worker's links. */
+export type Format = "websocket-json" | "websocket-raw" | "sse" | "sse-json" | "tail";
+
+/** Header of the request that opens a socket: who it is for, as percent-encoded JSON. */
+export const LINK_HEADER = "x-gateway-link";
+
+/** What the object is told of a socket when it opens. */
+export interface Link {
+  id: string;
+  format: Format;
+  /** The location of the Worker that took it. */
+  node: string;
+  /** Only of `websocket-*`: the client's topics, this object's among them, and what the lists show. */
+  client?: { topics: string[]; address: string; userAgent: string };
+  /** Whether it takes up where it left: the id of the last event that it got, and the event's number in this topic. */
+  lastId?: string;
+}
+
+/** What an object tells a link beside events. */
+export type Control =
+  | { type: "close"; reason: string; retry: number }
+  | { type: "gap"; topic: string; missed: number | null; reason: string }
+  | { type: "ask" };
+
+/** What a link answers to `ask`: the figures of the stream that it feeds. */
+export interface Figures {
+  sent: number;
+  pending: number;
+  pending_bytes: number;
+  /** RFC 3339, null while nothing waits. */
+  behind_since: string | null;
+}
+
+export function isWebSocket(format: Format): boolean {
+  return format === "websocket-json" || format === "websocket-raw";
+}
+
+/** One event on its way to many sockets: each format is encoded once, when first asked for. */
+export class Outgoing {
+  private readonly frames = new Map<Format, string>();
+
+  /**
+   * @param event What was published.
+   * @param key Names the event for connections to which it may come from several objects; empty where that cannot be.
+   */
+  constructor(
+    readonly event: Event,
+    readonly key: string,
+  ) {}
+
+  frame(format: Format): string {
+    let frame = this.frames.get(format);
+    if (frame === undefined) {
+      frame = this.encode(format);
+      this.frames.set(format, frame);
+    }
+    return frame;
+  }
+
+  private encode(format: Format): string {
+    switch (format) {
+      case "websocket-json":
+        return eventObject(this.event);
+      case "websocket-raw":
+        return this.event.data;
+      case "sse":
+        return eventMessage(this.key, encodeEvent(this.event));
+      case "sse-json":
+        return eventMessage(this.key, encodeEventJson(this.event));
+      case "tail":
+        return eventMessage("", encodeControl("published", eventObject(this.event)));
+    }
+  }
+}
+
+/** Write a message for a link that carries text for its stream. */
+export function eventMessage(key: string, frame: string): string {
+  return `e${key}\n${frame}`;
+}
+
+/** Write a message for a link that tells it something. */
+export function controlMessage(control: Control): string {
+  return `c${JSON.stringify(control)}`;
+}
+
+/** What a link got from an object. */
+export type LinkMessage = { key: string; frame: string } | Control;
+
+/** Read a message of a link. */
+export function readMessage(message: string): LinkMessage {
+  if (message.startsWith("c")) return JSON.parse(message.slice(1)) as Control;
+  const end = message.indexOf("\n");
+  return { key: message.slice(1, end), frame: message.slice(end + 1) };
+}
+
+/** Write what a stream's client is told of a control message. */
+export function controlFrame(control: Exclude<Control, { type: "ask" }>): string {
+  if (control.type === "close") {
+    const { reason, retry } = control;
+    return encodeControl("gateway.close", { reason, retry }, retry);
+  }
+  const { topic, missed, reason } = control;
+  return encodeControl("gateway.gap", { topic, missed, reason });
+}

