@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Self
 
+import psutil
 import psycopg
 import pytest
 
@@ -98,10 +99,29 @@ class PostgresServer:
     def kill(self) -> None:
         """End it at once, as in a crash: without SIGQUIT its own processes would outlive it for a moment."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
+            self.thaw()
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(timeout=20)
             self._process = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not killed."""
+        return self._process is not None
+
+    def freeze(self) -> None:
+        """Stop it where it is, with all its processes (SIGSTOP)."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on (SIGCONT)."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        server = psutil.Process(self._process.pid)
+        for process in (server, *server.children(recursive=True)):
+            process.send_signal(number)
 
     def __enter__(self) -> Self:
         return self.start()

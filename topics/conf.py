@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -137,7 +138,8 @@ class GatewaySettings(SourceSettings):
     database_url: str = Field(
         default="sqlite:///gateway.sqlite3",
         pattern=r"^[a-z][a-z0-9+]*://\S+$",
-        description="Database for the store `database`.",
+        description="Database for the store `database`: `sqlite:///PATH` (a path that is not absolute begins at the "
+        "gateway's folder) or `postgres://user:password@host:port/name`.",
     )
     dedupe_seconds: float = Field(
         default=0,
@@ -178,6 +180,12 @@ class GatewaySettings(SourceSettings):
         if url:
             parse_address(url)
         return url or None
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_one_of_django_s(cls, url: str) -> str:
+        databases(url, Path())
+        return url
 
     @field_validator("history_store")
     @classmethod

@@ -128,7 +128,7 @@ def turn_of(alias: str) -> Turn:
 
 def limit_waits(connection: BaseDatabaseWrapper) -> None:
     """Open a connection whose waits end: a node that stands still must not hold up the others for ever."""
-    connection.connect()
+    connection.ensure_connection()
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(

@@ -51,8 +51,9 @@ class Reading:
         by_key = {topic.row.pk: topic for topic in known.values()}
         positions = {
             position
-            for key, position, number in entries.values_list("topic_id", "position", "number")
-            if number > by_key[key].forgotten
+            for key, position, number, size in entries.values_list("topic_id", "position", "number", "size")
+            # One that was never kept has the number of the event before it.
+            if number + (size is None) > by_key[key].forgotten
         }
         after = min(positions, default=0)
         at = self._numbers_at({topic.row.pk: after for topic in known.values()}) if positions else {}

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.db import connections
 
 from topics.history.database.address import databases
+from topics.models import HistoryEntry, HistoryEvent, HistoryHead, HistoryTopic
 
 _numbers = itertools.count()
 
@@ -30,6 +31,23 @@ def database(url: str, *, migrated: bool = True) -> Iterator[str]:
         connections[alias].close()
         del connections[alias]
         del connections.settings[alias]
+
+
+def empty(alias: str) -> None:
+    """Take everything out of a database."""
+    for model in (HistoryEntry, HistoryEvent, HistoryTopic, HistoryHead):
+        model.objects.using(alias).all().delete()
+    connections[alias].close()
+
+
+def rows(alias: str) -> tuple[int, int, int]:
+    """Return how many topics, entries and events are in a database."""
+    topics, entries, events = (
+        model.objects.using(alias).count() for model in (HistoryTopic, HistoryEntry, HistoryEvent)
+    )
+    # Each thread has a connection of its own.
+    connections[alias].close()
+    return topics, entries, events
 
 
 class Template:
