@@ -110,11 +110,10 @@ class SentinelStore(Store):
             TimeoutError: They do not within so many seconds.
         """
         deadline = time.monotonic() + within
-        while not self._is_promoted():
+        while not self._has_changed():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no failover within {within:g} s: {self.describe()}")
             time.sleep(0.05)
-        self.primary, self.replica = self.replica, self.primary
 
     def wait_for_demotion(self, within: float) -> None:
         """Wait until the former primary, if it runs, follows the new one: until then it takes commands.
@@ -123,7 +122,8 @@ class SentinelStore(Store):
         """
         deadline = time.monotonic() + within
         while self.replica.running and not self._is_demoted():
-            if time.monotonic() > deadline:
+            # On a busy machine they may take the new one for dead, too.
+            if not self._has_changed() and time.monotonic() > deadline:
                 with _client(self.replica) as client:
                     _ask(client, "REPLICAOF", self._host.inner, str(self.primary.port))
                     _ask(client, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -134,6 +134,13 @@ class SentinelStore(Store):
     def _is_demoted(self) -> bool:
         with _client(self.replica) as client:
             return bool(client.info("replication")["role"] == "slave")
+
+    def _has_changed(self) -> bool:
+        """Whether the sentinels name the other server; the two have then changed their names here."""
+        if not self.replica.running or not self._is_promoted():
+            return False
+        self.primary, self.replica = self.replica, self.primary
+        return True
 
     def _is_promoted(self) -> bool:
         addresses = set()
@@ -152,7 +159,7 @@ class SentinelStore(Store):
             self._follow(self.replica)
         deadline = time.monotonic() + SETTLE_SECONDS
         while not self._is_settled():
-            if time.monotonic() > deadline:
+            if not self._has_changed() and time.monotonic() > deadline:
                 raise TimeoutError(f"the sentinels did not settle: {self.describe()}")
             time.sleep(0.1)
 

@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
-from topics.placement.redis.sentinels import Belief, Followed, Sentinels
+from topics.placement.redis.sentinels import Belief, Followed, MasterPool, Sentinels
 
 SOCKET_SECONDS = 1.0
 """Longest wait for a connection to Redis, and for an answer."""
@@ -48,18 +48,21 @@ class Address:
         Args:
             on_connect: Prepares each new connection, before its first command.
         """
-        pool: ConnectionPool
-        if self.sentinels:
-            pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
-                self.master,
-                Sentinels(self.sentinels, self.belief, _timeouts()),
-                db=self.database,
-                **dict(self.options),
-                **_timeouts(),
-                redis_connect_func=on_connect,
-            )
-        else:
-            pool = ConnectionPool.from_url(self.url, **_timeouts(), redis_connect_func=on_connect)
+        if not self.sentinels:
+            return Redis.from_pool(ConnectionPool.from_url(self.url, **_timeouts(), redis_connect_func=on_connect))
+
+        async def connected(connection: Connection) -> None:
+            await on_connect(connection)
+            pool.must_be_to_master(connection)
+
+        pool = MasterPool(  # type: ignore[no-untyped-call]
+            self.master,
+            Sentinels(self.sentinels, self.belief, _timeouts()),
+            db=self.database,
+            **dict(self.options),
+            **_timeouts(),
+            redis_connect_func=connected,
+        )
         return Redis.from_pool(pool)
 
     def follow(self, client: Redis) -> None:

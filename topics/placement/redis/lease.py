@@ -16,7 +16,7 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import Connection
@@ -27,6 +27,7 @@ from topics.placement.redis.address import Address, sentinels_of
 from topics.placement.redis.commands import UNREACHABLE, Commands, unavailable
 from topics.placement.redis.keys import Keys
 from topics.placement.redis.peers import Peer, generation_of, peer_of
+from topics.placement.redis.registrar import Registrar
 from topics.placement.redis.sentinels import has_moved
 
 logger = logging.getLogger(__name__)
@@ -49,34 +50,6 @@ FOLLOW_SECONDS = 1.0
 
 RELEASE_TOPICS = 200
 """Topics of a dead node that are removed in one step."""
-
-
-class Registrar(Protocol):
-    """What the lease asks of the placement around it."""
-
-    def describe(self) -> dict[str, Any]:
-        """Return `channel`, `draining`, `counters` and `rates` as they are now."""
-
-    async def enroll(self, *, missed: bool) -> None:
-        """Register everything that this node holds under the present session, and hear from each of its topics.
-
-        Args:
-            missed: Other nodes may have answered without this one: its connections must be told, by `tell`.
-        """
-
-    async def reopen(self, *, missed: bool) -> None:
-        """Subscribe to everything again.
-
-        Args:
-            missed: Not the same Redis as before: what it numbers says nothing about what that one had published, and
-                connections must be told before the first event that it sends, or by `tell`.
-        """
-
-    def tell(self) -> None:
-        """Tell the connections what they missed: all nodes have registered."""
-
-    async def greet(self, channel: str) -> None:
-        """Tell a node to look at the table."""
 
 
 class Lease:
@@ -103,8 +76,9 @@ class Lease:
         self._registrar = registrar
         self._instance = secrets.token_hex(8)
         self._known_era = ""
-        """The newest that this node has been in, or heard of."""
+        """The last that this node was in; when it has left that, or heard of a newer one, no more than a number."""
         self._run = ""
+        self._arriving = False
         self._heard_run = ""
         self._redis_since = time.monotonic()
         self._broken = True
@@ -192,6 +166,9 @@ class Lease:
         """
         async with self._renewing:
             try:
+                if self._reopen:
+                    # Whatever went wrong: what else is still open may lead elsewhere, or nowhere.
+                    await self.client.connection_pool.disconnect(inuse_connections=False)
                 # Makes a connection when there is none, and so finds out whether this is still the same Redis.
                 await self.client.ping()
                 unheard = self._unheard_since
@@ -213,6 +190,8 @@ class Lease:
             if self._reopen or self._heard_run != self._run:
                 await self._resubscribe()
                 self._reopen = False
+            if self._arriving:
+                await self._arrive()
             if self.session and not self._lost:
                 # Whether its lease had run out while Redis was away from this node.
                 status, *_ = await self._send_renewal("")
@@ -223,6 +202,20 @@ class Lease:
             if await self._renew(previous or "-"):
                 return
         raise PlacementUnavailable("Redis changes while this node registers.")
+
+    async def _arrive(self) -> None:
+        """Make all that is registered here already count as left behind, until whoever it is of has renewed it.
+
+        Not when those who are here have settled since, or this node has only been away: it joins them then.
+        """
+        rows = await self.commands.run("table", [self._keys.leases, self._keys.info], [])
+        said = await self.client.get(self._keys.settled)
+        era = said.decode() if isinstance(said, bytes) else said or ""
+        known, settled = generation_of(self._known_era), generation_of(era)
+        if f"/{self._run}/" not in era or (era != self._known_era and settled <= known):
+            newest = max((peer_of("", left, info).generation for _, left, info in rows if info), default=0)
+            self._known_era = f"moved/{max(known, settled, newest) + 1}"
+        self._arriving = False
 
     async def _resubscribe(self) -> None:
         heard, self._heard_run = self._heard_run, self._run
@@ -265,7 +258,9 @@ class Lease:
     async def _renew(self, replaces: str) -> bool:
         if self._unheard_since is None:
             self._unheard_since = time.monotonic()
-        status, now, epoch, settled, leases, infos, graves = await self._send_renewal(replaces)
+        status, run, now, epoch, settled, leases, infos, graves = await self._send_renewal(replaces)
+        # Of two connections made at once, the one to the former master may have been the last to say its run.
+        self._take_run(run.decode())
         if status != b"ok" or self._broken:
             self._broken = True
             self._lost = self._lost or status != b"ok"
@@ -280,12 +275,14 @@ class Lease:
         here, era = f"{epoch.decode()}/{self._run}/", settled.decode()
         newest = max(peer.generation for peer in peers)
         if newest > max(generation_of(self._known_era), generation_of(era) if era.startswith(here) else 0):
-            # Others have been elsewhere and answered there without this node, which has not left.
-            self._known_era = f"elsewhere/{newest}"
-            self._lost = self._lost or self._settled_once
-            self._broken = True
-            self.era = None
-            return False
+            stayed, self._known_era = self._known_era.startswith(here), f"moved/{newest}"
+            if stayed:
+                # Others have been elsewhere, and may have answered there without this node.
+                self._lost = self._broken = True
+                self.era = None
+                return False
+            # Somebody has come after this node, and waits to hear that it is still here.
+            await self._send_renewal("")
         self._reached(replaces, peers)
         await self._settle(here, era, now, peers)
         for session in graves:
@@ -313,7 +310,8 @@ class Lease:
             if not await self._complete(epoch, newest, now, peers, clock):
                 return
             era = f"{here}{newest + 1}"
-            if not await self.commands.run("settle", [self._keys.epoch, self._keys.settled], [epoch, era]):
+            settled = await self.commands.run("settle", [self._keys.epoch, self._keys.settled], [epoch, era])
+            if not settled or self._broken:
                 return
         if self.era is None:
             # Not when it had registered itself: until all had, others may have been with another Redis.
@@ -387,11 +385,13 @@ class Lease:
         said = await connection.read_response()
         text = said.decode() if isinstance(said, bytes) else str(said)
         facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-        run = facts.get("run_id", "")
         self._redis_since = time.monotonic() - float(facts.get("uptime_in_seconds", "0"))
+        self._take_run(facts.get("run_id", ""))
+
+    def _take_run(self, run: str) -> None:
         if run != self._run:
             # Another Redis, or the same with what it had saved: before any command is answered, nothing is known.
             self._run = run
-            self._broken = True
+            self._broken = self._arriving = True
             self.era = None
             self._wake.set()

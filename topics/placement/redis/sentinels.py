@@ -4,7 +4,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from redis import exceptions
 from redis.asyncio import Redis
+from redis.asyncio.connection import Connection
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
 from topics.placement.redis.commands import UNREACHABLE
@@ -63,6 +65,29 @@ class Sentinels(Sentinel):
         raise MasterNotFoundError(f"No sentinel knows a master {service_name!r} that answers.")
 
 
+class MasterPool(SentinelConnectionPool):
+    """Connections to the master alone: redis-py would use one again that was busy when another was named."""
+
+    async def get_master_address(self) -> tuple[str, int]:
+        """Return the master's host and port, and let go of connections to a former one.
+
+        Raises:
+            MasterNotFoundError: See `Sentinels`.
+        """
+        before = self.master_address
+        address: tuple[str, int] = await super().get_master_address()  # type: ignore[no-untyped-call]
+        if address != before:
+            for connection in self._in_use_connections:
+                if connection.is_connected:
+                    connection.mark_for_reconnect()  # type: ignore[no-untyped-call]
+        return address
+
+    def must_be_to_master(self, connection: Connection) -> None:
+        """Raise `ConnectionError` of redis-py when another master was named while a connection was made."""
+        if self.master_address != (connection.host, connection.port):
+            raise exceptions.ConnectionError("Another master was named while the connection to this one was made.")
+
+
 class Followed:
     """In the place of sentinels for connections that go where the node's others have gone.
 
@@ -90,11 +115,11 @@ async def has_moved(client: Redis) -> bool:
     Its next connection is then one to the other. Sentinels that do not answer, or know of none, move nobody.
     """
     pool = client.connection_pool
-    if not isinstance(pool, SentinelConnectionPool):
+    if not isinstance(pool, MasterPool):
         return False
     before = pool.master_address
     try:
-        return before not in (None, await pool.get_master_address())  # type: ignore[no-untyped-call]
+        return before not in (None, await pool.get_master_address())
     except UNREACHABLE:
         return False
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
+from redis import exceptions
 from redis.asyncio import Redis
+from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.backoff import NoBackoff
@@ -20,10 +22,10 @@ from tests.unit.topics.placement.test_redis import TTL, Nodes, answers, fall_sil
 from tests.unit.topics.placement.test_redis_kinds import SentinelServer
 from tests.unit.topics.scripted import Client
 from topics.exceptions import PlacementUnavailable
-from topics.placement.redis.address import parse_address
+from topics.placement.redis.address import parse_address, sentinels_of
 from topics.placement.redis.layer import EventChannel
 from topics.placement.redis.lease import Lease
-from topics.placement.redis.sentinels import Belief, Sentinels
+from topics.placement.redis.sentinels import Belief, Sentinels, has_moved
 
 pytestmark = needs_redis
 
@@ -195,3 +197,101 @@ async def test_what_was_heard_of_a_failover_is_not_forgotten() -> None:
         assert await anew.discover_master("main") == ("127.0.0.1", former.port)
         for each in (sentinels, anew):
             await each.aclose()
+
+
+async def test_a_late_word_of_a_former_master_does_not_hold_up_a_node() -> None:
+    """Of two connections that were made at once, the one to the former master was the last to say whose it is."""
+    with RedisServer() as master:
+        nodes = Nodes(master.url)
+        try:
+            only = await nodes.add("a")
+            client = await only.join("x")
+            only.placement._lease._take_run("0" * 40)  # type: ignore[attr-defined]
+            with pytest.raises(PlacementUnavailable):
+                await only.placement.count(["x"])
+            await hears(client, only, "x", 1)
+        finally:
+            await nodes.close()
+
+
+async def test_who_turns_back_before_others_are_settled_waits_for_them(pair: Pair) -> None:
+    """What it has left was the last that was settled, and says still that all are there."""
+    nodes = Nodes(pair.url)
+    try:
+        first, second, third = [await nodes.add(name) for name in "abc"]
+        client = await second.join("x")
+        await pair.copy()
+        # While this one is waited for, nothing is settled at the other server.
+        late = await fall_silent(third)
+        await pair.name(pair.promoted)
+        for place in (first, second):
+            await is_with(place, pair.promoted)
+        lease = await fall_silent(second)
+        await pair.name(pair.former)
+        await is_with(first, pair.former)
+        before = time.monotonic()
+        while time.monotonic() < before + TTL / 2:
+            with pytest.raises(PlacementUnavailable):
+                await first.placement.count(["x"])
+            await asyncio.sleep(0.02)
+        for each in (lease, late):
+            each.tend()
+        for place in (second, third):
+            await is_with(place, pair.former)
+        await hears(client, first, "x", 1)
+        assert [seen.type for seen in client.seen()][-2:] == ["gateway.gap", "message"]
+    finally:
+        await nodes.close()
+
+
+@asynccontextmanager
+async def client_of(url: str, on_connect: Callable[[Redis, Connection], Awaitable[None]]) -> AsyncIterator[Redis]:
+    """A client as a lease has one."""
+
+    async def connected(connection: Connection) -> None:
+        await connection.on_connect()
+        await on_connect(client, connection)
+
+    client = parse_address(url).client(connected)
+    try:
+        yield client
+    finally:
+        for each in (*sentinels_of(client), client):
+            await each.aclose(close_connection_pool=True)
+
+
+async def run_of(client: Redis) -> str:
+    """Which server it is."""
+    run: str = (await client.info("server"))["run_id"]
+    return run
+
+
+async def test_a_connection_that_was_busy_when_another_master_was_named_is_not_used_again(pair: Pair) -> None:
+    async def nothing_else(client: Redis, connection: Connection) -> None:
+        return
+
+    async with client_of(pair.url, nothing_else) as client:
+        pool = client.connection_pool
+        former = await run_of(client)
+        busy = await pool.get_connection()  # type: ignore[no-untyped-call]
+        await pair.name(pair.promoted)
+        assert await has_moved(client)
+        assert not await has_moved(client)
+        await pool.release(busy)
+        assert await run_of(client) != former
+
+
+async def test_a_connection_that_was_made_while_another_master_was_named_is_not_used(pair: Pair) -> None:
+    connected: list[int] = []
+
+    async def name_another(client: Redis, connection: Connection) -> None:
+        connected.append(connection.port)
+        if len(connected) == 1:
+            await pair.name(pair.promoted)
+            assert await has_moved(client)
+
+    async with client_of(pair.url, name_another) as client:
+        with pytest.raises(exceptions.ConnectionError):
+            await client.ping()
+        await client.ping()
+        assert connected == [pair.former.port, pair.promoted.port]

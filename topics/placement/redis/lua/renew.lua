@@ -2,7 +2,8 @@
 -- KEYS: epoch, settled, leases, info, graves, watch
 -- ARGV: session, TTL in milliseconds, info, epoch for an empty store, '1' for a new session, session that it
 --       replaces or '', own channel, canary, newest era that the caller has known or ''
--- Returns status ('ok' or 'lost'), now, epoch, era that is settled, leases with their scores, info, graves
+-- Returns status ('ok' or 'lost'), run of this server, now, epoch, era that is settled, leases with their scores, info,
+--         graves
 local session, ttl = ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -50,6 +51,6 @@ for _, dead in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. now)) 
   redis.call('SADD', KEYS[5], dead)
 end
 return {
-  status, now, epoch, settled,
+  status, string.match(redis.call('INFO', 'server'), 'run_id:(%x+)'), now, epoch, settled,
   redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES'), redis.call('HGETALL', KEYS[4]), redis.call('SMEMBERS', KEYS[5]),
 }
