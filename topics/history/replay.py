@@ -15,7 +15,7 @@ from topics.connection import Batch, Connection, gap_payload
 from topics.encoding import EncodedEvent
 from topics.events import Event
 from topics.exceptions import PlacementUnavailable
-from topics.history.base import Gap, History, Kept
+from topics.history.base import Gap, History, Kept, Standing
 from topics.wire.websocket import CLOSE_TRY_AGAIN
 from topics.writer import Framing, Writer
 
@@ -94,7 +94,7 @@ class Replay:
         self._count_gap = count_gap
         self._writer = connection.writer
         self._task: asyncio.Task[None] | None = None
-        self._asked: deque[tuple[tuple[str, ...], str]] = deque()
+        self._asked: deque[tuple[tuple[str, ...], str | Standing]] = deque()
         # Topics that are replayed, and up to where; -1 until it is known where.
         self._after: dict[str, int] = {}
         # Number of the next event of a topic, where it is known.
@@ -103,6 +103,8 @@ class Replay:
         self._tied: set[str] = set()
         self._held: deque[EncodedEvent] = deque()
         self._held_bytes = 0
+        # Position from which on all that came is held, or has been given.
+        self._since: int | None = None
         # Position of the newest event of each topic that was left to the store.
         self._left: dict[str, int] = {}
         self._overflowed = False
@@ -114,14 +116,15 @@ class Replay:
     def hold(self, topics: Iterable[str]) -> None:
         """Hold the live events of topics, before the connection is added to them; `begin` or `release` follows."""
         self._live = False
+        self._since = None
         self._after.update(dict.fromkeys(topics, -1))
 
-    def begin(self, topics: Iterable[str], last_id: str) -> None:
+    def begin(self, topics: Iterable[str], last_id: str | Standing) -> None:
         """Replay topics that are held, now that every node sees the connection.
 
         Args:
             topics: Which.
-            last_id: Where the client stands in them.
+            last_id: Where the client stands in them, or what was found of that.
         """
         self._asked.append((tuple(topics), last_id))
         self._go_on()
@@ -183,9 +186,12 @@ class Replay:
     def _hold(self, encoded: EncodedEvent) -> None:
         self._held.append(encoded)
         self._held_bytes += len(encoded.event.data)
+        if self._since is None:
+            self._since = encoded.event.position
         if len(self._held) <= HELD_EVENTS and self._held_bytes <= HELD_BYTES:
             return
         self._overflowed = True
+        self._since = None
         self._count(-len(self._held))
         lost: dict[str, int] = {}
         for event in (held.event for held in self._held):
@@ -229,30 +235,32 @@ class Replay:
                 page = await self._history.read(after, limit=PAGE_EVENTS)
             if page:
                 await self._give(page)
-                continue
-            self._tell_what_was_left()
+                if self._overflowed or not self._meets():
+                    continue
+            else:
+                self._tell_what_was_left()
             await self._give_held()
-            if self._overflowed or self._held or self._asked:
-                continue
-            if -1 in self._after.values():
+            if self._is_done() and -1 in self._after.values():
                 # Of a command whose topics are not yet seen by every node.
                 self._changed.clear()
                 await self._changed.wait()
-                continue
-            self._live = True
         if not self._after:
             self._connection.intercept(None, self._writer)
 
-    async def _locate(self, topics: Sequence[str], last_id: str) -> None:
+    async def _locate(self, topics: Sequence[str], last_id: str | Standing) -> None:
         topics = [topic for topic in topics if topic in self._after]
         if not topics:
             return
-        async with self._turns:
-            standing = await self._history.locate(topics, last_id)
+        if isinstance(last_id, Standing):
+            standing = last_id
+        else:
+            async with self._turns:
+                standing = await self._history.locate(topics, last_id)
         for topic in topics:
             if topic in self._after:
                 self._after[topic] = standing.after[topic]
-                self._numbers[topic] = standing.numbers[topic]
+                if topic in standing.numbers:
+                    self._numbers[topic] = standing.numbers[topic]
                 if self._left.get(topic, 0) <= standing.after[topic]:
                     # The client has it.
                     self._left.pop(topic, None)
@@ -290,9 +298,16 @@ class Replay:
                 self._write(batch)
                 self._reached(_position(piece[-1].event))
 
+    def _is_done(self) -> bool:
+        return not (self._overflowed or self._held or self._asked)
+
+    def _meets(self) -> bool:
+        """Tell whether what was read has met what is held: then the rest need not be read."""
+        return self._since is not None and self._since <= min(self._after.values(), default=-1)
+
     async def _give_held(self) -> None:
         most_events, most_bytes = self._connection.piece
-        while self._held:
+        while not self._overflowed:
             async with self._turn():
                 batch: list[EncodedEvent] = []
                 size = 0
@@ -308,6 +323,10 @@ class Replay:
                 for encoded in batch:
                     if encoded.event.position is not None:
                         self._reached(encoded.event.position)
+                if not self._held:
+                    # In the same turn, or a publisher who is quick enough would never let it be live.
+                    self._live = self._is_done() and -1 not in self._after.values()
+                    return
 
     def _write(self, events: list[EncodedEvent]) -> None:
         if events:
