@@ -1,7 +1,12 @@
 """`GET /api/v1/tail`: everything published to a topic, dropped publishes too, as SSE for administrators.
 
+With `last` it begins with the last events that the topic keeps; those published meanwhile follow without a seam.
+
 A tail is no connection: it is in no placement, so it never makes a topic exist.
 """
+
+import re
+from collections.abc import Sequence
 
 from channels.exceptions import StopConsumer
 
@@ -10,17 +15,20 @@ from topics.asgi import Message
 from topics.connection import Connection
 from topics.consumers.base import StreamConsumer
 from topics.consumers.stream import SSE_HEADERS, open_stream, response_writer
-from topics.consumers.subscription import header, read_query
+from topics.consumers.subscription import InvalidQuery, header, read_query
 from topics.cors import Cors
 from topics.encoding import Format
 from topics.events import parse_topics
 from topics.exceptions import InvalidInput, InvalidTopic, PlacementUnavailable, Refused
+from topics.placement.base import MAX_PAGE
 from topics.problems import from_exception, method_not_allowed, unauthorized
 from topics.responses import refuse, respond
 from topics.runtime import Runtime, running
 from topics.wire import sse
 
 ALLOW = "GET, HEAD, OPTIONS"
+
+Query = Sequence[tuple[str, str]]
 
 
 class TailConsumer(StreamConsumer):
@@ -55,7 +63,9 @@ class TailConsumer(StreamConsumer):
             await refuse(self.base_send, unauthorized(), headers)
             raise StopConsumer
         try:
-            self._topic = self._read_topic()
+            query = read_query(self.scope)
+            self._topic = _read_topic(query)
+            last = _read_last(query)
             if method == "HEAD":
                 await respond(self.base_send, 200, [*SSE_HEADERS, *headers])
                 raise StopConsumer
@@ -65,12 +75,12 @@ class TailConsumer(StreamConsumer):
                 Format.SSE_TAIL,
                 (self._topic,),
             )
-            await self._runtime.attach_tail(self._topic, tail)
+            kept = await self._runtime.attach_tail(self._topic, tail, last)
         except (InvalidInput, Refused, PlacementUnavailable) as error:
             await refuse(self.base_send, from_exception(error), headers)
             raise StopConsumer from error
         self._tail = tail
-        opened = {"topic": self._topic, "node": self._runtime.node.name}
+        opened = {"topic": self._topic, "node": self._runtime.node.name, "kept": kept}
         first = sse.encode_control("gateway.open", opened, retry=self._runtime.settings.retry_ms)
         await open_stream(self.base_send, tail, headers, first)
 
@@ -83,9 +93,19 @@ class TailConsumer(StreamConsumer):
         if self._tail is not None:
             await self._runtime.detach_tail(self._topic, self._tail)
 
-    def _read_topic(self) -> str:
-        values = [value for name, value in read_query(self.scope) if name == "topic"]
-        topics = parse_topics(values, limit=1, where="The query parameter topic")
-        if not topics:
-            raise InvalidTopic("No topic is given; send the query parameter topic.")
-        return topics[0]
+
+def _read_topic(query: Query) -> str:
+    values = [value for name, value in query if name == "topic"]
+    topics = parse_topics(values, limit=1, where="The query parameter topic")
+    if not topics:
+        raise InvalidTopic("No topic is given; send the query parameter topic.")
+    return topics[0]
+
+
+def _read_last(query: Query) -> int:
+    values = [value for name, value in query if name == "last"]
+    if not values:
+        return 0
+    if len(values) > 1 or not re.fullmatch(r"[0-9]{1,3}", values[0], re.ASCII) or not 1 <= int(values[0]) <= MAX_PAGE:
+        raise InvalidQuery(f"last must be one whole number from 1 to {MAX_PAGE}, or be left out.")
+    return int(values[0])

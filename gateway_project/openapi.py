@@ -161,14 +161,22 @@ RAW_PATHS: dict[str, dict[str, Any]] = {
             "description": "A tail is not a connection: it never makes a topic exist.",
             "tags": ["admin"],
             "security": _KEY,
-            "parameters": [_parameter("query", "topic", "The topic.", required=True)],
+            "parameters": [
+                _parameter("query", "topic", "The topic.", required=True),
+                _parameter(
+                    "query",
+                    "last",
+                    "Begin with so many of the events that the topic keeps, the newest of them.",
+                    schema={"type": "integer", "minimum": 1, "maximum": 500},
+                ),
+            ],
             "responses": {
                 "200": _stream(
                     "`gateway.open` first, then `published` for each event, `dropped` for each dropped publish, "
                     "`gateway.gap` where events are missing, and `gateway.close` before the end.",
                     TAIL_EVENTS,
                 ),
-                "400": _problem("No topic, or a malformed one."),
+                "400": _problem("No topic, or a malformed one, or a wrong `last`."),
                 "401": _problem("The key is missing or wrong."),
                 "503": _problem("The node is shutting down, or the placement store cannot be reached."),
             },

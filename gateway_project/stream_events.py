@@ -30,6 +30,7 @@ class TailOpened(StreamEvent):
 
     topic: str
     node: str = Field(description="Name of the node that answers.")
+    kept: int = Field(description="How many events the topic had kept come first, as asked for with `last`.")
 
 
 class EventObject(StreamEvent):
@@ -57,13 +58,13 @@ class Gap(StreamEvent):
 
     topic: str = Field(description="Whose events.")
     missed: int | None = Field(description="How many; null when that is not known.")
-    reason: Literal["slow-reader", "interrupted"]
+    reason: Literal["slow-reader", "interrupted", "evicted", "unknown-id", "repeated-id"]
 
 
 class Closing(StreamEvent):
     """`gateway.close`: the gateway ends the stream."""
 
-    reason: Literal["shutdown", "closed-by-administrator"]
+    reason: Literal["shutdown", "closed-by-administrator", "unavailable"]
     retry: int = Field(description="When to come back, in milliseconds.")
 
 

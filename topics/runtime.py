@@ -15,6 +15,7 @@ from topics.connection import Connection
 from topics.encoding import Format
 from topics.exceptions import Draining, PlacementUnavailable, Refused, TooManyConnections, TooManyFromClient
 from topics.history.base import History
+from topics.history.last import before_last
 from topics.history.replay import TURNS, Replay
 from topics.history.stores import build_history
 from topics.hub import SHORT_SLICE, Hub
@@ -192,17 +193,43 @@ class Runtime:
             del self._clients[connection.client]
         await self.placement.detach(connection.id, topics, gone=True)
 
-    async def attach_tail(self, topic: str, tail: Connection) -> None:
+    async def attach_tail(self, topic: str, tail: Connection, last: int = 0) -> int:
         """Let an administrator see a topic.
+
+        Args:
+            topic: Which.
+            tail: What shows it.
+            last: How many of the events that the topic keeps come first.
+
+        Returns:
+            How many kept events come first.
 
         Raises:
             Draining: The node is shutting down.
+            PlacementUnavailable: The store of the history cannot be reached.
         """
         if self.hub.draining:
             raise Draining("This node is shutting down; connect again.", retry_after=1)
+        history = self.history if last and self.history is not None and self.history.keeps(topic) else None
+        replay = None
+        if history is not None:
+            # A tail is no delivery, and what it misses nobody has missed: nothing is counted.
+            replay = Replay(
+                tail, history, self._turns, retry_ms=self._come_back, count=_not_counted, count_gap=_not_counted
+            )
+            replay.hold([topic])
         await self.placement.watch(topic)
         metrics.TAILS.inc()
         self.hub.add_tail(topic, tail)
+        if history is None or replay is None:
+            return 0
+        try:
+            standing, found = await before_last(history, topic, last)
+        except BaseException:
+            await self.detach_tail(topic, tail)
+            raise
+        replay.begin([topic], standing)
+        return found
 
     async def detach_tail(self, topic: str, tail: Connection) -> None:
         """Undo `attach_tail`."""
@@ -282,6 +309,10 @@ class Runtime:
     def _tick(self) -> None:
         for connection in self.hub.everything():
             connection.tick(KEEP_ALIVE_TICKS)
+
+
+def _not_counted(*_: object) -> None:
+    """Stand in for the counters where nothing is counted."""
 
 
 def _placement(settings: GatewaySettings) -> Placement:

@@ -185,10 +185,10 @@ class Gateway:
                 return
 
     @asynccontextmanager
-    async def tail(self, topic: str) -> AsyncIterator[SseStream]:
-        """Tail *topic*, and read ``gateway.open``."""
+    async def tail(self, topic: str, *, last: int | None = None) -> AsyncIterator[SseStream]:
+        """Tail *topic*, beginning with its *last* kept events, and read ``gateway.open``."""
         fields = [("host", self.host), ("authorization", f"Bearer {self.key}")]
-        target = f"{self.prefix}/api/v1/tail?topic={quote(topic, safe='')}"
+        target = f"{self.prefix}/api/v1/tail?topic={quote(topic, safe='')}{f'&last={last}' if last else ''}"
         async with await SseStream.open(self.url, target, fields) as stream:
             await stream.read_open()
             yield stream

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -120,6 +121,64 @@ async def test_what_was_not_accepted_is_not_shown(gateway: Gateway, topic: str) 
 @pytest.mark.parametrize("query", ["", "topic=", "topic=a%20b", "topic=%FF", "topic=%C3%A9", "topic=a,,b"])
 async def test_a_missing_or_bad_topic_is_refused(gateway: Gateway, query: str) -> None:
     assert_problem(await gateway.http.get(f"/api/v1/tail?{query}"), 400)
+
+
+async def test_a_tail_may_begin_with_the_last_kept_events(gateway: Gateway, kept_topic: str) -> None:
+    for number in range(1, 6):
+        await gateway.delivered(kept_topic, f"data {number}", id=str(number))
+    async with gateway.tail(kept_topic, last=3) as stream:
+        assert stream.opened["kept"] == 3
+        await gateway.delivered(kept_topic, id="6")
+        shown = [await next_of(stream, "published") for _ in range(4)]
+        assert [event["id"] for event in shown] == ["3", "4", "5", "6"]
+        assert shown[0]["data"] == "data 3"
+        await gateway.delivered(kept_topic, id="7")
+        assert (await next_of(stream, "published"))["id"] == "7"
+    async with gateway.tail(kept_topic, last=500) as stream:
+        assert stream.opened["kept"] == 7
+        assert [(await next_of(stream, "published"))["id"] for _ in range(7)] == [str(number) for number in range(1, 8)]
+
+
+async def test_a_tail_that_asks_for_nothing_kept_begins_with_what_comes(gateway: Gateway, kept_topic: str) -> None:
+    await gateway.delivered(kept_topic, id="before")
+    async with gateway.tail(kept_topic) as stream:
+        assert stream.opened["kept"] == 0
+        await gateway.delivered(kept_topic, id="after")
+        assert (await next_of(stream, "published"))["id"] == "after"
+
+
+async def test_the_last_of_a_topic_that_keeps_nothing_is_nothing(gateway: Gateway, topic: str) -> None:
+    async with gateway.tail(topic, last=10) as stream, gateway.sse(topic):
+        assert stream.opened["kept"] == 0
+        await gateway.delivered(topic, id="1")
+        assert (await next_of(stream, "published"))["id"] == "1"
+
+
+async def test_what_is_published_while_a_tail_begins_comes_once_and_in_order(gateway: Gateway, kept_topic: str) -> None:
+    async def publish() -> None:
+        for number in range(1, 301):
+            await gateway.delivered(kept_topic, id=str(number))
+
+    async def tail(begins_at: int) -> None:
+        while (await gateway.get("/topics", q=kept_topic))["total"] == 0:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(begins_at / 50)
+        async with gateway.tail(kept_topic, last=100) as stream:
+            ids: list[int] = []
+            while not ids or ids[-1] != 300:
+                ids.append(int((await next_of(stream, "published"))["id"]))
+            assert ids == list(range(ids[0], 301))
+            assert len(ids) >= stream.opened["kept"] > 0
+
+    async with asyncio.TaskGroup() as group:
+        for begins_at in range(8):
+            group.create_task(tail(begins_at))
+        group.create_task(publish())
+
+
+@pytest.mark.parametrize("last", ["0", "501", "-1", "ten", "", "1.5", "%D9%A1", "1&last=2"])
+async def test_a_wrong_number_of_kept_events_is_refused(gateway: Gateway, topic: str, last: str) -> None:
+    assert_problem(await gateway.http.get(f"/api/v1/tail?topic={topic}&last={last}"), 400, "last")
 
 
 @pytest.mark.http1

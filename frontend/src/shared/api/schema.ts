@@ -111,6 +111,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List message sources
+         * @description List the message sources of all nodes, by name and node.
+         */
+        get: operations["listSources"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stats": {
         parameters: {
             query?: never;
@@ -379,7 +399,7 @@ export interface components {
              * Reason
              * @enum {string}
              */
-            reason: "shutdown" | "closed-by-administrator";
+            reason: "shutdown" | "closed-by-administrator" | "unavailable";
             /**
              * Retry
              * @description When to come back, in milliseconds.
@@ -621,7 +641,7 @@ export interface components {
              * Reason
              * @enum {string}
              */
-            reason: "slow-reader" | "interrupted";
+            reason: "slow-reader" | "interrupted" | "evicted" | "unknown-id" | "repeated-id";
             /**
              * Topic
              * @description Whose events.
@@ -872,10 +892,97 @@ export interface components {
             published: number;
         };
         /**
+         * SourceOnNode
+         * @description A message source on one node; the counters count since the node's start.
+         */
+        SourceOnNode: {
+            /**
+             * Dead
+             * @description Messages that are no events, or failed each time.
+             */
+            dead: number;
+            /**
+             * Detail
+             * @description Why it fails; null while it does not.
+             */
+            detail: string | null;
+            /**
+             * Dropped
+             * @description Messages whose topics had no connection.
+             */
+            dropped: number;
+            /**
+             * Guarantee
+             * @description What is promised between the source's server and the gateway.
+             * @enum {string}
+             */
+            guarantee: "at-most-once" | "at-least-once";
+            /**
+             * Name
+             * @example redis-pubsub
+             */
+            name: string;
+            /**
+             * Node
+             * @description Name of the node that says this.
+             */
+            node: string;
+            /**
+             * Published
+             * @description Messages that became events.
+             */
+            published: number;
+            /**
+             * Restarts
+             * @description How often it was run again after a failure.
+             */
+            restarts: number;
+            /**
+             * Runs On
+             * @description Whether one node at a time runs it, or every node.
+             * @enum {string}
+             */
+            runs_on: "one-node" | "every-node";
+            /**
+             * Since
+             * @description When it came into this state, RFC 3339 in UTC.
+             */
+            since: string;
+            /**
+             * State
+             * @description `starting`: not connected yet; `running`; `standby`: another node runs it; `failing`: waits for its next try; `ended`: no more comes.
+             * @enum {string}
+             */
+            state: "starting" | "running" | "standby" | "failing" | "ended";
+        };
+        /**
+         * SourcePage
+         * @description One page of the sources.
+         */
+        SourcePage: {
+            /** Items */
+            items: components["schemas"]["SourceOnNode"][];
+            /**
+             * Next
+             * @description The `cursor` of the next page; null at the end.
+             */
+            next: string | null;
+            /**
+             * Total
+             * @description Items that match, on all pages.
+             */
+            total: number;
+        };
+        /**
          * TailOpened
          * @description `gateway.open` of a tail, which is no connection.
          */
         TailOpened: {
+            /**
+             * Kept
+             * @description How many events the topic had kept come first, as asked for with `last`.
+             */
+            kept: number;
             /**
              * Node
              * @description Name of the node that answers.
@@ -1313,6 +1420,58 @@ export interface operations {
             };
         };
     };
+    listSources: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before; left out for the first page. */
+                cursor?: string | null;
+                /** @description Most items in the answer. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourcePage"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     getStats: {
         parameters: {
             query?: never;
@@ -1354,6 +1513,8 @@ export interface operations {
     tailTopic: {
         parameters: {
             query: {
+                /** @description Begin with so many of the events that the topic keeps, the newest of them. */
+                last?: number;
                 /** @description The topic. */
                 topic: string;
             };
@@ -1372,7 +1533,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description No topic, or a malformed one. */
+            /** @description No topic, or a malformed one, or a wrong `last`. */
             400: {
                 headers: {
                     [name: string]: unknown;
