@@ -32,6 +32,7 @@ def test_every_endpoint_is_in_it(document: dict[str, Any]) -> None:
         ("get", "/sse"),
         ("get", "/ws"),
         ("get", "/api/v1/topics"),
+        ("get", "/api/v1/topics/{topic}/events"),
         ("get", "/api/v1/connections"),
         ("get", "/api/v1/connections/{connection_id}"),
         ("delete", "/api/v1/connections/{connection_id}"),
