@@ -375,9 +375,12 @@ class Lease:
     async def _follow(self) -> None:
         while self._tending:
             await asyncio.sleep(min(FOLLOW_SECONDS, self.ttl / 3))
-            if await has_moved(self.client):
-                # What the former master still answers must not count: others may have left it already.
-                self.fail()
+            try:
+                if await has_moved(self.client):
+                    # What the former master still answers must not count: others may have left it already.
+                    self.fail()
+            except Exception:
+                logger.exception("lease failed")
 
     async def _connected(self, connection: Connection) -> None:
         await connection.on_connect()
