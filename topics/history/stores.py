@@ -26,6 +26,9 @@ def build_history(settings: GatewaySettings, placement: Placement) -> History | 
                 raise TypeError("The history can only be kept in the Redis of the placement.")
             return RedisHistory(placement, settings.history)
         case "database":
-            return DatabaseHistory(settings.history)
+            history = DatabaseHistory(settings.history)
+            if isinstance(placement, RedisPlacement):
+                placement.use_history(history, here=False)
+            return history
         case store:
             raise ValueError(f"There is no store {store}.")

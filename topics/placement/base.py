@@ -189,6 +189,9 @@ class LocalNode(Protocol):
     def deliver(self, event: Event) -> None:
         """Hand an event to this node's connections and tails of its topics."""
 
+    async def settled(self) -> None:
+        """Wait while more events wait for this node's processor than it should be given."""
+
     def report_drop(self, drop: Drop) -> None:
         """Hand a drop to this node's tails of its topics."""
 

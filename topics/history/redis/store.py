@@ -39,7 +39,7 @@ class RedisHistory:
     """
 
     def __init__(self, placement: RedisPlacement, rules: Rules) -> None:
-        placement.keeps_here = True
+        placement.use_history(self, here=True)
         self._placement = placement
         self._rules = rules
         self._keys = placement.keys
@@ -60,14 +60,16 @@ class RedisHistory:
 
     async def locate(self, topics: Sequence[str], last_id: str) -> Standing:
         """Find where a client stands."""
-        keys = [self._keys.vanished]
+        keys = [self._keys.vanished, self._keys.lost]
         for topic in topics:
             keys += [self._keys.topic(topic), *self._log(topic)]
         status, after, *told = await self._placement.ask("locate", keys, [last_id, *map(self._age, topics)])
         gaps: list[Gap] = []
         for topic, missed in zip(topics, told[::2], strict=True):
             reason: GapReason = _REASONS.get(status, "evicted")
-            if reason != "evicted" or missed:
+            if reason == "evicted" and missed == _LOST:
+                gaps.append(Gap(topic, None, "interrupted"))
+            elif reason != "evicted" or missed:
                 gaps.append(Gap(topic, missed if reason == "evicted" and missed > 0 else None, reason))
         return Standing(dict.fromkeys(topics, after), gaps, dict(zip(topics, told[1::2], strict=True)))
 
@@ -129,6 +131,9 @@ class RedisHistory:
                 keys += [own.topic(topic), *self._log(topic)]
             await self._placement.ask("sweep", keys, topics)
 
+
+_LOST = -2
+"""What locate.lua says of topics whose events the store may have lost."""
 
 _REASONS: dict[bytes, GapReason] = {b"unknown": "unknown-id", b"repeated": "repeated-id"}
 

@@ -4,8 +4,8 @@ Fields are separated by single spaces, which neither topics nor tokens hold; the
 
     E epoch seq topic identity event    an event of a topic (route.lua writes all before the identity)
     K epoch seq topic position identity event
-                                            an event that is kept, with its position (keep.lua writes all)
-    M epoch seq topic token             where a topic's stream stands (attach.lua, mark.lua)
+                                        an event that is kept (keep.lua writes all)
+    M epoch seq topic token position    where a topic's stream stands (attach.lua, mark.lua)
     D identity drop                     a dropped publish (for tails)
     N note                              from node to node
 """

@@ -21,6 +21,7 @@ class Keys:
         self.watch = f"{self.prefix}watch"
         self.topics = f"{self.prefix}topics"
         self.position = f"{self.prefix}position"
+        self.lost = f"{self.prefix}lost"
         self.kept = f"{self.prefix}kept"
         self.expiring = f"{self.prefix}expiring"
         self.vanished = f"{self.prefix}vanished"

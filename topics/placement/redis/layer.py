@@ -55,19 +55,25 @@ class Stream:
     Attributes:
         epoch: Which life of the topic it counts in; None until the first mark.
         seq: The last number seen.
+        following: The number that the last message should have had: the first that is missing if there is a hole.
         token: Of the mark that confirms it.
         confirmed: The mark has come: this node is subscribed.
         missed: Its connections must be told of a gap, once all nodes have registered: not before, as what is
             published until then is missed too; but before the first event from then on.
         due: A mark has come since then: events are no older than what was missed.
+        since: Position of the last event that was kept when this node began to hear the topic; None until it does.
+        last: Position of the topic's last event that came; 0 when none has.
     """
 
     epoch: str | None = None
     seq: int = 0
+    following: int = 1
     token: str = field(default_factory=lambda: secrets.token_hex(4))
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
     missed: bool = False
     due: bool = False
+    since: int | None = None
+    last: int = 0
 
     @property
     def epoch_wanted(self) -> bool:
@@ -198,8 +204,17 @@ class EventChannel:
         """Return the streams whose marks have not come."""
         return {topic: stream for topic, stream in self.streams.items() if not stream.confirmed.is_set()}
 
-    def restart(self, topics: Iterable[str]) -> None:
+    def renew(self, topics: Iterable[str]) -> None:
         """Begin the streams of topics anew: what came while no connection held them was missed by nobody."""
+        topics = list(topics)
+        self.restart(topics)
+        for topic in topics:
+            stream = self.streams.get(topic)
+            if stream is not None:
+                stream.since, stream.last = None, 0
+
+    def restart(self, topics: Iterable[str]) -> None:
+        """Begin to count in the streams of topics anew."""
         for topic in topics:
             stream = self.streams.get(topic)
             if stream is not None:
@@ -248,11 +263,15 @@ class EventChannel:
             case b"K ":
                 _, epoch, seq, topic, position, identity, event = message.split(b" ", 6)
                 self._advance(topic.decode(), epoch.decode(), int(seq), None)
+                stream = self.streams.get(topic.decode())
+                if stream is not None:
+                    stream.last = int(position)
                 if identity != self._last_identity:
                     self._last_identity = identity
                     self._on_event(unpack_event(event, int(position)))
             case b"M ":
-                _, epoch, seq, topic, token = message.split(b" ")
+                _, epoch, seq, topic, token, position = message.split(b" ")
+                self._begin(topic.decode(), token.decode(), int(position))
                 self._advance(topic.decode(), epoch.decode(), int(seq), token.decode())
             case b"D ":
                 _, identity, drop = message.split(b" ", 2)
@@ -262,12 +281,17 @@ class EventChannel:
             case _:
                 self._on_note(json.loads(message[2:]))
 
+    def _begin(self, topic: str, token: str, position: int) -> None:
+        stream = self.streams.get(topic)
+        if stream is not None and stream.since is None and token == stream.token:
+            stream.since = position
+
     def _advance(self, topic: str, epoch: str, seq: int, token: str | None) -> None:
         stream = self.streams.get(topic)
         if stream is None:
             return
         own, is_event = token == stream.token, token is None
-        hole, missed = False, None
+        hole, missed, stream.following = False, None, stream.seq + 1
         is_due = is_event and stream.due
         if epoch == NO_EPOCH:
             # The topic does not exist, or not yet: the mark says no more than that this node is subscribed.

@@ -11,6 +11,7 @@ from typing import Any
 
 from topics.events import Event
 from topics.exceptions import PlacementUnavailable
+from topics.history.catchup import Gate, Place, Store
 from topics.placement.base import (
     NOTHING_KEPT,
     ConnectionRecord,
@@ -67,8 +68,11 @@ class RedisPlacement:
         self._keys = self.keys = Keys(self._address.database)
         self._ttl = ttl
         self._dedupe_seconds = dedupe_seconds
-        self.keeps_here = False
-        """Whether the history is kept in this Redis, by the step that routes."""
+        self._history: Store | None = None
+        self._keeps_here = False
+        self._gate: Gate | None = None
+        # The newest position that this node knows of: what is stored must reach so far.
+        self._newest = 0
         self._parts: _Parts | None = None
         self._held: dict[str, Held] = {}
         self._counts: Counter[str] = Counter()
@@ -79,20 +83,38 @@ class RedisPlacement:
         self._doubted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def use_history(self, history: Store, *, here: bool) -> None:
+        """Let a store of past events fill in what this node misses of kept topics; before the start.
+
+        Args:
+            history: The store.
+            here: It is kept in this Redis, by the step that routes.
+        """
+        self._history, self._keeps_here = history, here
+
     async def start(self, node: Node, local: LocalNode) -> None:
         """Report this node, and begin to take what other nodes send."""
         lease = Lease(self._address, self._keys, self._ttl, node, self)
         channel = EventChannel(
             self._address,
             self._keys.prefix,
-            on_event=local.deliver,
+            on_event=self._take_event if self._history is not None else local.deliver,
             on_drop=local.report_drop,
             on_gap=self._gap,
             on_note=self._hear,
-            on_doubt=self._doubted.set,
+            on_doubt=self._doubt,
         )
         questions = Questions(channel, local, self._spawn)
         self._parts = _Parts(local, lease, channel, questions, lists.Lists(lease, self._keys, questions))
+        if self._history is not None:
+            self._gate = Gate(
+                self._history,
+                hand=local.deliver,
+                gap=self._tell_gap,
+                settled=local.settled,
+                ready=self._hears_all,
+                places=self._places,
+            )
         try:
             await lease.begin()
         except BaseException:
@@ -109,7 +131,7 @@ class RedisPlacement:
             self._last_number = max(self._last_number + 1, time.time_ns() // 1000)
             held = self._held[record.id] = Held(record, self._last_number)
         new = [topic for topic in topics if topic not in held.topics]
-        self._channel.restart(topic for topic in new if not self._counts[topic])
+        self._channel.renew(topic for topic in new if not self._counts[topic])
         for topic in new:
             held.topics[topic] = None
             self._counts[topic] += 1
@@ -164,11 +186,15 @@ class RedisPlacement:
         """Publish an event to its topics' groups, this node's own connections included, in one step."""
         identity = f"{self._lease.session}-{next(self._identities)}"
         if kept or self._dedupe_seconds:
-            here = self.keeps_here
+            here = self._keeps_here
             arguments = keeping.arguments_of(
                 self._keys, event, kept, identity=identity, dedupe_seconds=self._dedupe_seconds, here=here
             )
-            return keeping.routed(event, await self._run_in_era("keep", keeping.keys_of(self._keys, event), arguments))
+            routed = keeping.routed(
+                event, await self._run_in_era("keep", keeping.keys_of(self._keys, event), arguments)
+            )
+            self._newest = max(self._newest, event.position or 0)
+            return routed
         payload = pack_event(identity, event)
         counts = await self._run_in_era(
             "route",
@@ -281,6 +307,8 @@ class RedisPlacement:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._gate is not None:
+            await self._gate.stop()
         await self._lease.end()
         await self._channel.close()
         self._parts = None
@@ -289,7 +317,7 @@ class RedisPlacement:
         self._watched.clear()
         self._looking = None
 
-    # -- what the lease asks (lease.Registrar) ---------------------------------------------------------------
+    # -- what the lease asks (registrar.Registrar) -----------------------------------------------------------
 
     def describe(self) -> dict[str, Any]:
         """Return what the table of nodes says of this one besides its name."""
@@ -297,21 +325,24 @@ class RedisPlacement:
 
     async def enroll(self, *, missed: bool) -> None:
         """Register everything under the present session, and hear from each topic, before anybody counts on it."""
+        self._doubt()
         if missed:
-            self._channel.owe_gaps(self._counts)
+            self._owe_gaps()
         for stream in self._channel.streams.values():
             stream.doubt()
-        self._doubted.set()
+        if self._history is not None:
+            await self._find_lost()
         sent = [self._send_attach(held, list(held.topics)) for held in self._held.values()]
         await asyncio.gather(*sent)
         await self._confirmed(list(self._counts), within=ANSWER_SECONDS + len(self._counts) * CONFIRM_TOPIC_SECONDS)
 
     async def reopen(self, *, missed: bool) -> None:
         """Subscribe to everything again; what was missed is told before anything new comes."""
+        self._doubt()
         await self._channel.close()
         if missed:
             self._channel.restart(self._counts)
-            self._channel.owe_gaps(self._counts)
+            self._owe_gaps()
         await self._channel.open()
 
     def tell(self) -> None:
@@ -358,7 +389,7 @@ class RedisPlacement:
 
     async def _send_marks(self, topics: Sequence[str]) -> None:
         arguments = [word for topic in topics for word in (topic, self._channel.streams[topic].token)]
-        keys = [self._keys.topic(topic) for topic in topics]
+        keys = [self._keys.position, *map(self._keys.topic, topics)]
         await self._lease.commands.run("mark", keys, [self._keys.channel_prefix, *arguments])
 
     async def _look_up(self) -> None:
@@ -430,8 +461,49 @@ class RedisPlacement:
                 self._own.questions.hear(note)
 
     def _gap(self, topic: str, missed: int | None) -> None:
+        if self._gate is not None and self._keeps(topic):
+            self._gate.close_at(topic, self._channel.streams[topic].following if self._keeps_here else None)
+        else:
+            self._tell_gap(topic, missed)
+
+    def _tell_gap(self, topic: str, missed: int | None) -> None:
         if self._counts[topic]:
             self._own.local.gap(topic, missed, GAP_REASON)
+
+    # -- kept topics ---------------------------------------------------------------------------------------
+
+    def _keeps(self, topic: str) -> bool:
+        return self._history is not None and self._history.keeps(topic)
+
+    def _take_event(self, event: Event) -> None:
+        if event.position is not None and event.position > self._newest:
+            self._newest = event.position
+        if self._gate is not None:
+            self._gate.take(event)
+
+    def _doubt(self) -> None:
+        if self._gate is not None:
+            self._gate.close()
+        self._doubted.set()
+
+    def _owe_gaps(self) -> None:
+        self._channel.owe_gaps(topic for topic in self._counts if self._gate is None or not self._keeps(topic))
+
+    def _places(self) -> dict[str, Place]:
+        return {
+            topic: Place(stream.since, stream.last, stream.seq + 1 if self._keeps_here and stream.epoch else None)
+            for topic, stream in self._channel.streams.items()
+            if stream.since is not None and self._keeps(topic)
+        }
+
+    async def _hears_all(self) -> int:
+        self._lease.must_answer()
+        await self._confirmed([topic for topic in self._channel.streams if self._keeps(topic)])
+        return await self._find_lost() if self._keeps_here else 0
+
+    async def _find_lost(self) -> int:
+        lost: int = await self._lease.commands.run("lost", [self._keys.position, self._keys.lost], [self._newest])
+        return lost
 
     # -- state ---------------------------------------------------------------------------------------------
 

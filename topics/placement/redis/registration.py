@@ -56,6 +56,7 @@ def attach(
     for topic in topics:
         arguments += [topic, counts[topic], tokens.get(topic, "")]
     own = [keys.order(session), keys.records(session), keys.held(session), keys.topics, keys.closed(session)]
+    own.append(keys.position)
     return "attach", own + _tables(keys, session, topics), arguments
 
 

@@ -33,7 +33,7 @@ class Heard:
         self.channel._take(f"E {epoch} {seq} {TOPIC} ".encode() + payload)
 
     def mark(self, seq: int, epoch: str = "e", token: str | None = None) -> None:
-        self.channel._take(f"M {epoch} {seq} {TOPIC} {token or self.stream.token}".encode())
+        self.channel._take(f"M {epoch} {seq} {TOPIC} {token or self.stream.token} 0".encode())
 
 
 @pytest.fixture
