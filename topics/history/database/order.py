@@ -7,7 +7,6 @@ on later events before this one has handed on its own.
 import contextlib
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -17,8 +16,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from topics.history.database.address import BUSY_SECONDS
 from topics.models import HistoryTurn
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
 
 
 class Turn(Protocol):
@@ -53,26 +50,14 @@ class FileTurn:
         except OSError as error:
             raise OperationalError(f"{self._path} cannot be opened: {error.strerror}") from error
         try:
-            self._wait(file)
+            # In the order of their coming. Who waits behind a process that stands still has answered its publishers.
+            fcntl.flock(file, fcntl.LOCK_EX)
             yield
         finally:
             os.close(file)
 
     def close(self) -> None:
         """Do nothing: the lock ends with its holder."""
-
-    def _wait(self, file: int) -> None:
-        deadline, pause = time.monotonic() + BUSY_SECONDS, _FIRST_PAUSE
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise OperationalError("another process holds the turn") from None
-                time.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            else:
-                return
 
 
 class RowTurn:

@@ -238,10 +238,8 @@ class DatabaseHistory:
             each.draft = _without(each, frozenset(answered))
 
     async def _hand_on(self, batch: Sequence[_Waiting]) -> None:
-        # The first alone: a placement that has to mend something first does it now, and keeps the order of the others.
-        await self._route(batch[0])
-        if batch[0].routed is not None:
-            await asyncio.gather(*(self._route(each) for each in batch[1:]))
+        # They start in their order, and a placement keeps the order in which it is asked.
+        await asyncio.gather(*(self._route(each) for each in batch))
 
     async def _route(self, each: _Waiting) -> None:
         if each.answer.done():
@@ -315,6 +313,8 @@ class DatabaseHistory:
         deadline = time.monotonic() + HAND_ON_SECONDS
         self._connect()
         with self._turn.held():
+            # The others' publishers have been told that they failed, or have gone.
+            batch = [each for each in batch if not each.answer.done()]
             drafts = [each.draft for each in batch if each.draft.topics]
             if drafts:
                 self._writing.insert(drafts, self._begin)
