@@ -168,7 +168,9 @@ class Gate:
         lost = await self._ready()
         if lost > max(self.last, self._lost):
             self._lost = lost
+            # Numbers may have been given twice.
             self._numbers.clear()
+            self._lasts.clear()
             self._holes.clear()
             for topic in self._places():
                 self._gap(topic, None)
