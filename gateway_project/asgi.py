@@ -61,6 +61,7 @@ _HTTP: dict[str, Application] = {
         max_topics=_gateway.max_topics,
         max_event_bytes=_gateway.max_event_bytes,
         body_seconds=_gateway.body_timeout_seconds,
+        broadcast=_gateway.broadcast,
     ),
     "/sse": SseConsumer.as_asgi(cors=_subscriber_cors),
     "/ws": _ws_over_http,

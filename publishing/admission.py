@@ -7,6 +7,7 @@ that will not be delivered costs nothing but its headers.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from publishing import broadcasts
 from publishing.keys import Keys
 from topics.events import check_event_type, check_id, check_retry, parse_topics
 from topics.exceptions import InvalidInput
@@ -40,6 +41,7 @@ def admit(
     keys: Keys,
     max_topics: int,
     max_event_bytes: int,
+    broadcast: bool = False,
 ) -> Admitted | Problem:
     """Decide on a publish by its method and headers.
 
@@ -49,6 +51,7 @@ def admit(
         keys: Who may publish.
         max_topics: Most topics in the list.
         max_event_bytes: Largest body, in bytes.
+        broadcast: Whether a publisher may reach every connection.
 
     Returns:
         What was admitted, or the problem to answer with.
@@ -80,6 +83,7 @@ def admit(
             event=_event_type(single.get(b"x-sse-event")),
             retry=_retry(single.get(b"x-sse-retry")),
         )
+        broadcasts.check(admitted.topics, allowed=broadcast)
     except InvalidInput as error:
         return from_exception(error)
     declared = single.get(b"content-length", b"0")

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Body, Router
 from ninja.responses import Status
 
-from publishing import service
+from publishing import broadcasts, service
 from publishing.authentication import API_KEY
 from publishing.exceptions import InvalidBody, TooLarge, problem
 from publishing.schemas import (
@@ -128,8 +128,10 @@ def read_event(request: PublishRequest, settings: GatewaySettings) -> Event:
         raise InvalidBody("data holds a lone surrogate; send valid Unicode.") from None
     if size > settings.max_event_bytes:
         raise TooLarge(f"data is over {settings.max_event_bytes} bytes of UTF-8; send less.")
+    topics = _topics(request.topics, settings.max_topics)
+    broadcasts.check(topics, allowed=settings.broadcast)
     return Event(
-        topics=_topics(request.topics, settings.max_topics),
+        topics=topics,
         id=check_id(request.id, where="id"),
         data=request.data,
         event=None if request.event is None else check_event_type(request.event, where="event"),

@@ -32,14 +32,25 @@ class PublishEndpoint:
         max_topics: Most topics in the list.
         max_event_bytes: Largest body, in bytes.
         body_seconds: Longest time that a body may take.
+        broadcast: Whether a publisher may reach every connection.
     """
 
-    def __init__(self, *, keys: Keys, cors: Cors, max_topics: int, max_event_bytes: int, body_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        keys: Keys,
+        cors: Cors,
+        max_topics: int,
+        max_event_bytes: int,
+        body_seconds: float,
+        broadcast: bool = False,
+    ) -> None:
         self._keys = keys
         self._cors = cors
         self._max_topics = max_topics
         self._max_event_bytes = max_event_bytes
         self._body_seconds = body_seconds
+        self._broadcast = broadcast
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -55,6 +66,7 @@ class PublishEndpoint:
             keys=self._keys,
             max_topics=self._max_topics,
             max_event_bytes=self._max_event_bytes,
+            broadcast=self._broadcast,
         )
         if isinstance(admitted, Problem):
             await refuse(send, admitted, cors)

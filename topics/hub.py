@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import get_args
 
 from topics import metrics, turns
+from topics.broadcast import TOPIC as BROADCAST
 from topics.connection import Batch, Connection, deliver_all, gap_payload
 from topics.encoding import EncodedEvent
 from topics.events import Event, rfc3339
@@ -263,7 +264,8 @@ def _batches(inbox: list[Event]) -> Iterator[tuple[tuple[str, ...], Batch]]:
     """Group the events of one turn by topic without changing the order that any topic's subscribers see.
 
     An event of several topics ties their orders together: what came before it goes out first. So does one of another
-    topic that is kept as well: events that are kept go out in the order of their positions.
+    topic that is kept as well: events that are kept go out in the order of their positions. A broadcast goes to the
+    subscribers of all topics, and keeps its place among their events.
     """
     if len(inbox) == 1:
         yield inbox[0].topics, Batch([EncodedEvent(inbox[0])])
@@ -271,7 +273,7 @@ def _batches(inbox: list[Event]) -> Iterator[tuple[tuple[str, ...], Batch]]:
     groups: dict[tuple[str, ...], list[Event]] = {}
     kept: tuple[str, ...] | None = None
     for event in inbox:
-        single = len(event.topics) == 1
+        single = len(event.topics) == 1 and event.topics[0] != BROADCAST
         if single and (event.position is None or kept is None or kept == event.topics):
             groups.setdefault(event.topics, []).append(event)
         else:

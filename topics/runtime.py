@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from django.conf import settings as django_settings
 
-from topics import metrics
+from topics import broadcast, metrics
 from topics.conf import GatewaySettings
 from topics.connection import Connection
 from topics.encoding import Format
@@ -142,6 +142,8 @@ class Runtime:
             PlacementUnavailable: Nobody would see it.
         """
         self.check_room(connection.client)
+        if self.settings.broadcasts:
+            connection.topics[broadcast.TOPIC] = None
         topics = tuple(connection.topics)
         self._clients[connection.client] += 1
         metrics.CONNECTIONS.labels(connection.transport).inc()

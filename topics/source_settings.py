@@ -5,9 +5,17 @@ from pydantic import BaseModel, Field, field_validator
 from topics.comma_separated import CommaSeparated
 from topics.placement.redis.address import parse_address
 
+BROADCASTING = frozenset({"redis-pubsub", "gcp-pubsub"})
+"""Sources with messages for everybody."""
+
 
 class SourceSettings(BaseModel):
     """As `topics.conf.GatewaySettings`, which takes these in."""
+
+    broadcast: bool = Field(
+        default=False,
+        description="Whether publishers may reach every connection, with the topic `gateway.broadcast`.",
+    )
 
     sources: CommaSeparated = Field(
         default=(),
@@ -54,6 +62,11 @@ class SourceSettings(BaseModel):
         max_length=63,
         description="Table whose rows the source `postgres` publishes and then deletes; none when not set.",
     )
+
+    @property
+    def broadcasts(self) -> bool:
+        """Whether every connection takes part in broadcasts: somebody may send one."""
+        return self.broadcast or not BROADCASTING.isdisjoint(self.sources)
 
     @field_validator("postgres_url")
     @classmethod

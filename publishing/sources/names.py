@@ -1,9 +1,9 @@
 """Topics and ids for what was named by other rules: the channels and users of older services."""
 
+from topics.broadcast import TOPIC as BROADCAST
 from topics.events import MAX_NAME_LENGTH
 
-BROADCAST = "gateway.broadcast"
-"""The topic of every connection that takes part in broadcasts."""
+__all__ = ["BROADCAST", "channel_topic", "escape", "user_topic"]
 
 _VISIBLE = frozenset(bytes(range(0x21, 0x7F))) - frozenset(b",%")
 
