@@ -15,6 +15,8 @@ export interface Published extends Stamped {
   event: string;
   topics: readonly string[];
   data: string;
+  /** Whether it is older than the tail: the topic had kept it. */
+  kept: boolean;
 }
 
 /** A publish that was dropped: nobody was connected. Its body was not read. */
@@ -36,7 +38,7 @@ export type Entry = Published | Dropped | Notice;
 /** What the gateway says with an event of the tail that it did not publish. */
 export type TailMessage =
   | { kind: "entry"; entry: Published | Dropped | Notice }
-  | { kind: "open"; node: string }
+  | { kind: "open"; node: string; kept: number }
   | { kind: "close"; reason: string }
   | { kind: "unknown" };
 
@@ -89,6 +91,7 @@ export function readMessage({ type, data }: SseEvent): TailMessage {
           event: text(event) || "message",
           topics: texts(topics),
           data: text(content),
+          kept: false,
         },
       };
     }
@@ -112,8 +115,8 @@ export function readMessage({ type, data }: SseEvent): TailMessage {
       return { kind: "entry", entry: notice(`${events} missing here (${text(reason) || "no reason given"}).`) };
     }
     case "gateway.open": {
-      const { node }: Unchecked<"gateway.open"> = body;
-      return { kind: "open", node: text(node) };
+      const { node, kept }: Unchecked<"gateway.open"> = body;
+      return { kind: "open", node: text(node), kept: typeof kept === "number" ? kept : 0 };
     }
     case "gateway.close": {
       const { reason }: Unchecked<"gateway.close"> = body;

@@ -55,7 +55,10 @@ function Facts({ entry }: { entry: Published | Dropped }) {
         </span>
       </Fact>
       {entry.kind === "published" ? (
-        <Fact name="Type">{visibleLine(entry.event)}</Fact>
+        <Fact name="Type">
+          {visibleLine(entry.event)}
+          {entry.kept && <span className="text-muted-foreground"> (kept: older than this tail)</span>}
+        </Fact>
       ) : (
         <Fact name="Reason">
           <Badge variant="danger">{visibleLine(entry.reason)}</Badge>

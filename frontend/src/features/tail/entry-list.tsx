@@ -1,5 +1,5 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { Ban, Info } from "lucide-react";
+import { Ban, History, Info } from "lucide-react";
 import { memo, useEffect, useEffectEvent, useRef, type KeyboardEvent, type UIEvent } from "react";
 
 import { Badge } from "@/components/ui/badge";
@@ -167,6 +167,12 @@ function Line({ entry }: { entry: Entry }) {
     case "published":
       return (
         <>
+          {entry.kept && (
+            <Badge title="Older than this tail: the topic had kept it">
+              <History aria-hidden />
+              kept
+            </Badge>
+          )}
           {entry.event !== "message" && (
             <Badge variant="info" className="max-w-40">
               <span className="truncate">{visibleLine(entry.event)}</span>

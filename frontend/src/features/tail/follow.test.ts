@@ -19,12 +19,13 @@ async function until<Value>(look: () => Value | undefined | false): Promise<Valu
   }
 }
 
-function begin(silence?: number) {
+function begin(silence?: number, last = 0) {
   const entries: Entry[] = [];
   const statuses: Status[] = [];
   const controller = new AbortController();
   const done = follow({
     topic: "a&b",
+    last,
     signal: controller.signal,
     onEntry: (entry) => entries.push(entry),
     onStatus: (status) => statuses.push(status),
@@ -59,6 +60,41 @@ test("it reads, and comes back after the stream ends, saying so", async () => {
     { kind: "published" },
   ]);
   expect(statuses.slice(0, 3).map(({ state }) => state)).toEqual(["connecting", "live", "waiting"]);
+});
+
+const event = (id: string) => `event: published\ndata: {"topics":["a&b"],"id":"${id}","data":"x","time":"t"}\n\n`;
+
+test("it begins with kept events and marks them, and does not ask for them again when it comes back", async () => {
+  const { requests } = await serve(
+    guarded((_, response, url) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      const kept = url.searchParams.has("last") ? 2 : 0;
+      const open = `retry: 20\nevent: gateway.open\ndata: {"topic":"a&b","node":"n1","kept":${kept}}\n\n`;
+      const dropped = 'event: dropped\ndata: {"topics":["a&b"],"id":"0","time":"t","reason":"no-subscribers"}\n\n';
+      response.end(open + dropped + event("1") + event("2") + event("3"));
+    }),
+  );
+  const { entries, done, stop } = begin(undefined, 2);
+  await until(() => entries.filter(({ kind }) => kind === "published").length >= 6);
+  stop();
+  await done;
+  expect(requests.slice(0, 2)).toEqual(["GET /api/v1/tail?topic=a%26b&last=2", "GET /api/v1/tail?topic=a%26b"]);
+  const marks = entries.flatMap((entry) => (entry.kind === "published" ? [entry.kept] : []));
+  expect(marks.slice(0, 6)).toEqual([true, true, false, false, false, false]);
+});
+
+test("it says so when nothing is kept that could come first", async () => {
+  await serve(
+    guarded((_, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write(OPEN);
+    }),
+  );
+  const { entries, done, stop } = begin(undefined, 10);
+  const first = await until(() => entries[0]);
+  stop();
+  await done;
+  expect(first).toMatchObject({ kind: "notice", text: "The topic keeps no event that could come first." });
 });
 
 test("it stops when the gateway refuses the topic", async () => {

@@ -16,6 +16,8 @@ const LONGEST_WAIT_MS = 15_000;
 
 interface Follow {
   topic: string;
+  /** How many of the events that the topic keeps come first; 0 for none. */
+  last?: number;
   signal: AbortSignal;
   onEntry: (entry: Entry) => void;
   onStatus: (status: Status) => void;
@@ -27,7 +29,8 @@ interface Follow {
  * Tails a topic until the signal, and connects again when the stream ends. Every stretch that may have been missed is
  * told as a notice. It ends early only when the gateway refuses the request itself.
  */
-export async function follow({ topic, signal, onEntry, onStatus, silence = SILENCE_MS }: Follow): Promise<void> {
+export async function follow(follow: Follow): Promise<void> {
+  const { topic, last = 0, signal, onEntry, onStatus, silence = SILENCE_MS } = follow;
   const past = { failures: 0, live: false };
   const stopped = () => signal.aborted;
   while (!stopped()) {
@@ -37,9 +40,11 @@ export async function follow({ topic, signal, onEntry, onStatus, silence = SILEN
     signal.addEventListener("abort", stop);
     let why: string;
     try {
-      await run.read(topic, {
+      // Later on the kept events would be shown twice.
+      await run.read(topic, past.live ? 0 : last, {
         onEntry,
-        onOpen: (node) => {
+        onOpen: (node, kept) => {
+          if (last > 0 && kept === 0 && !past.live) onEntry(notice("The topic keeps no event that could come first."));
           if (past.live) onEntry(notice(`Connected again, to ${node}. What was published meanwhile is not shown.`));
           past.live = true;
           past.failures = 0;
@@ -125,12 +130,15 @@ class Run {
 
   async read(
     topic: string,
-    { onEntry, onOpen }: { onEntry: (entry: Entry) => void; onOpen: (node: string) => void },
+    last: number,
+    { onEntry, onOpen }: { onEntry: (entry: Entry) => void; onOpen: (node: string, kept: number) => void },
   ): Promise<void> {
     this.#heard();
-    const response = await send(address("/tail", { topic }), { signal: this.#controller.signal });
+    const query = last > 0 ? { topic, last: String(last) } : { topic };
+    const response = await send(address("/tail", query), { signal: this.#controller.signal });
     if (!response.body) return;
     const parser = new SseParser();
+    let kept = 0;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (;;) {
       const { done, value } = await reader.read();
@@ -139,11 +147,18 @@ class Run {
       for (const event of parser.push(value)) {
         if (event.retry !== null) this.retry = event.retry;
         const message = readMessage(event);
-        if (message.kind === "entry") onEntry(message.entry);
-        else if (message.kind === "close") this.closed = message.reason;
+        if (message.kind === "entry") {
+          const { entry } = message;
+          if (entry.kind === "published" && kept > 0) {
+            kept -= 1;
+            entry.kept = true;
+          }
+          onEntry(entry);
+        } else if (message.kind === "close") this.closed = message.reason;
         else if (message.kind === "open") {
           this.opened = true;
-          onOpen(message.node);
+          kept = message.kept;
+          onOpen(message.node, message.kept);
         }
       }
     }

@@ -5,7 +5,7 @@ import { Button } from "@/components/ui/button";
 import { NativeSelect } from "@/components/ui/native-select";
 import { CopyButton } from "@/shared/copy-button";
 import { count, plural } from "@/shared/format";
-import { Link } from "@/shared/location";
+import { Link, navigate } from "@/shared/location";
 import { SearchInput } from "@/shared/search-input";
 import { CommandLine, EmptyState } from "@/shared/states";
 
@@ -14,6 +14,7 @@ import { download } from "./download";
 import { matches, toJsonLine, type Entry } from "./entries";
 import { EntryDetails } from "./entry-details";
 import { EntryList } from "./entry-list";
+import { LAST_CHOICES } from "./last";
 import { StatusBadge } from "./status-badge";
 import { useTail } from "./use-tail";
 
@@ -38,9 +39,9 @@ function useFiltered(entries: readonly Entry[], text: string, kinds: Kinds): rea
   }, [entries, known, kinds]);
 }
 
-/** The tail of one topic. */
-export function TailView({ topic }: { topic: string }) {
-  const { view, status, clear, again } = useTail(topic);
+/** The tail of one topic, which begins with the last events that it keeps. */
+export function TailView({ topic, last }: { topic: string; last: number }) {
+  const { view, status, clear, again } = useTail(topic, last);
   const [frozen, setFrozen] = useState<View | null>(null);
   const [text, setText] = useState("");
   const [kinds, setKinds] = useState<Kinds>("all");
@@ -105,6 +106,17 @@ export function TailView({ topic }: { topic: string }) {
           <span className="sr-only">Download what is shown</span>
         </Button>
         <span className="ml-auto flex w-full gap-2 sm:w-auto">
+          <NativeSelect
+            aria-label="Begin with"
+            value={last}
+            onChange={(event) => navigate({ view: "tail", topic, last: event.target.value }, { replace: true })}
+          >
+            {LAST_CHOICES.map((choice) => (
+              <option key={choice} value={choice}>
+                {choice > 0 ? `Last ${choice} kept` : "From now on"}
+              </option>
+            ))}
+          </NativeSelect>
           <SearchInput label="Filter" value={text} onSearch={setText} className="flex-1 sm:w-64" />
           <NativeSelect
             aria-label="Kind of event"

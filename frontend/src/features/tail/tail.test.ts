@@ -5,9 +5,10 @@ import { fileName } from "./download";
 import { matches, nextSeq, notice, readMessage, toJsonLine, type Published } from "./entries";
 import { delay } from "./follow";
 import { ExactNumber, parseJson } from "./json";
+import { readLast } from "./last";
 
 function published(id: string, data = ""): Published {
-  return { kind: "published", seq: nextSeq(), time: "", id, event: "message", topics: ["news"], data };
+  return { kind: "published", seq: nextSeq(), time: "", id, event: "message", topics: ["news"], data, kept: false };
 }
 
 describe("the buffer", () => {
@@ -84,6 +85,11 @@ describe("messages", () => {
     });
   });
 
+  test("open says how many kept events come first; an older gateway does not", () => {
+    expect(read("gateway.open", '{"topic":"a","node":"n","kept":3}')).toEqual({ kind: "open", node: "n", kept: 3 });
+    expect(read("gateway.open", '{"topic":"a","node":"n"}')).toEqual({ kind: "open", node: "n", kept: 0 });
+  });
+
   test.each([
     ["published", "not JSON"],
     ["published", "null"],
@@ -105,6 +111,13 @@ test("a line of NDJSON has everything but the number on this page", () => {
   expect(seq).toBeGreaterThan(0);
   expect(JSON.parse(toJsonLine(entry))).toEqual(rest);
 });
+
+test.each([
+  [null, 0],
+  ["100", 100],
+  ["7", 0],
+  ["1e2", 0],
+])("the address's last=%s is %i", (text, last) => expect(readLast(text)).toBe(last));
 
 test("a filter finds data, id, topic and type in any case, and never hides a notice", () => {
   const entry = published("Id-7", "Grüße");

@@ -3,10 +3,14 @@ import { useEffect, useState, useSyncExternalStore } from "react";
 import { useSession } from "@/shared/session";
 
 import { TailBuffer } from "./buffer";
+import type { Entry } from "./entries";
 import { follow, type Status } from "./follow";
 
-/** Tails a topic for as long as the component is there. Give the component the topic as its key. */
-export function useTail(topic: string) {
+/**
+ * Tails a topic for as long as the component is there, beginning with the last events that it keeps. Give the component
+ * both as its key.
+ */
+export function useTail(topic: string, last: number) {
   const { key, refused } = useSession();
   const [buffer] = useState(() => new TailBuffer());
   const [status, setStatus] = useState<Status>({ state: "connecting" });
@@ -16,13 +20,14 @@ export function useTail(topic: string) {
     if (key === null || refused) return undefined;
     const controller = new AbortController();
     const stop = () => controller.abort();
-    void follow({ topic, signal: controller.signal, onEntry: (entry) => buffer.add(entry), onStatus: setStatus });
+    const onEntry = (entry: Entry) => buffer.add(entry);
+    void follow({ topic, last, signal: controller.signal, onEntry, onStatus: setStatus });
     window.addEventListener("pagehide", stop);
     return () => {
       window.removeEventListener("pagehide", stop);
       stop();
     };
-  }, [topic, key, refused, attempt, buffer]);
+  }, [topic, last, key, refused, attempt, buffer]);
   return {
     view: useSyncExternalStore(buffer.subscribe, buffer.view),
     status,

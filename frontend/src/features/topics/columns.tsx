@@ -1,4 +1,4 @@
-import { Radio, Users } from "lucide-react";
+import { History, Radio, Users } from "lucide-react";
 
 import { Badge } from "@/components/ui/badge";
 import { Button } from "@/components/ui/button";
@@ -25,11 +25,27 @@ function LastEvent({ topic }: { topic: TopicRow }) {
   );
 }
 
+/** Events that the topic keeps, and the way to the newest of them. */
+function Kept({ topic }: { topic: TopicRow }) {
+  if (topic.kept === null) return "–";
+  return (
+    <Link
+      to={{ view: "tail", topic: topic.name, last: "100" }}
+      title="Tail, beginning with the last 100 kept events"
+      className="inline-flex items-center gap-1 hover:text-primary hover:underline"
+    >
+      <History aria-hidden className="size-3.5 text-muted-foreground" />
+      {count(topic.kept)}
+    </Link>
+  );
+}
+
 export const columnClasses: Readonly<Record<string, string>> = {
   name: "w-full max-w-0 min-w-28",
   connections: "text-right tabular-nums",
   nodes: "hidden lg:table-cell",
   events: "hidden md:table-cell text-right tabular-nums",
+  kept: "hidden md:table-cell text-right tabular-nums",
   rate: "text-right tabular-nums",
   trend: "hidden sm:table-cell pl-0",
   last_event: "hidden md:table-cell w-56",
@@ -51,7 +67,7 @@ export const columns: Column<TopicRow>[] = [
         >
           {topic.name}
         </Link>
-        {topic.mode === "multicast" && <Badge className="hidden sm:inline-flex">multicast</Badge>}
+        {topic.mode !== "unicast" && <Badge className="hidden sm:inline-flex">{topic.mode}</Badge>}
       </span>
     ),
   },
@@ -68,14 +84,17 @@ export const columns: Column<TopicRow>[] = [
     header: "Nodes",
     enableSorting: false,
     accessorFn: (topic) => topic.nodes.length,
-    cell: ({ row: { original: topic } }) => (
-      <span className="flex gap-1" title={topic.nodes.join(", ")}>
-        <Badge className="max-w-36">
-          <span className="truncate">{topic.nodes[0]}</span>
-        </Badge>
-        {topic.nodes.length > 1 && <Badge>+{topic.nodes.length - 1}</Badge>}
-      </span>
-    ),
+    cell: ({ row: { original: topic } }) =>
+      topic.nodes.length === 0 ? (
+        "–"
+      ) : (
+        <span className="flex gap-1" title={topic.nodes.join(", ")}>
+          <Badge className="max-w-36">
+            <span className="truncate">{topic.nodes[0]}</span>
+          </Badge>
+          {topic.nodes.length > 1 && <Badge>+{topic.nodes.length - 1}</Badge>}
+        </span>
+      ),
   },
   {
     id: "events",
@@ -84,6 +103,14 @@ export const columns: Column<TopicRow>[] = [
     sortFn: "basic",
     sortDescFirst: true,
     cell: ({ row: { original: topic } }) => count(topic.events),
+  },
+  {
+    id: "kept",
+    accessorFn: (topic) => topic.kept ?? -1,
+    header: "Kept",
+    sortFn: "basic",
+    sortDescFirst: true,
+    cell: ({ row: { original: topic } }) => <Kept topic={topic} />,
   },
   {
     id: "rate",

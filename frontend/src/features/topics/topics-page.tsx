@@ -118,7 +118,10 @@ function NoTopics({ q, onClear }: { q: string; onClear: () => void }) {
   }
   return (
     <EmptyState icon={Inbox} title="No topic exists now">
-      <p>A topic exists while somebody is connected to it. Subscribe to one, and it appears here:</p>
+      <p>
+        A topic exists while somebody is connected to it, or while it keeps events. Subscribe to one, and it appears
+        here:
+      </p>
       <CommandLine command={`curl -N '${window.location.origin}/sse?topic=news'`} label="Copy the command" />
     </EmptyState>
   );

@@ -29,6 +29,25 @@ function gatewayOf(amount: number) {
   });
 }
 
+test("a topic that keeps events is there though nobody is connected, and leads to them", async () => {
+  signIn(KEY);
+  const topics: Topic[] = [
+    { name: "idle", mode: "idle", connections: 0, nodes: [], events: 1500, kept: 1000, last_event: null },
+    { name: "live", mode: "unicast", connections: 1, nodes: ["node-a"], events: 0, kept: null, last_event: null },
+  ];
+  await serve(guarded((_, response) => json(response, 200, { items: topics, next: null, total: 2 })));
+  render(
+    <QueryClientProvider client={makeQueryClient()}>
+      <TopicsPage />
+    </QueryClientProvider>,
+  );
+  expect(await screen.findByText("2 topics, page 1 of 1")).toBeVisible();
+  const kept = screen.getByTitle("Tail, beginning with the last 100 kept events");
+  expect(kept).toHaveTextContent("1,000");
+  expect(kept).toHaveAttribute("href", "?view=tail&topic=idle&last=100");
+  expect(screen.getAllByText("idle")).toHaveLength(2);
+});
+
 test("sorting orders all topics, not those of one page", async () => {
   signIn(KEY);
   const { requests } = await serve(gatewayOf(1201));
