@@ -151,6 +151,7 @@ class Watcher:
     async def subscribe(self, topic: str) -> None:
         """Add a topic to a WebSocket; it counts as held from the gateway's answer on."""
         assert self._socket is not None
+        self.record.asked.add(topic)
         with contextlib.suppress(WebSocketException, OSError):
             await self._socket.send(json.dumps({"type": "subscribe", "topics": [topic]}))
 

@@ -58,12 +58,15 @@ class Subscriber:
         name: for the findings.
         node: that it is connected to.
         held: each topic with the moments from which on it was promised and until which it was wanted.
+        asked: topics that it asked for while it was connected: their events may come before the answer, also before
+            one that refuses them.
         ended: when the gateway ended the connection or it was lost, None when the client left.
     """
 
     name: str
     node: str
     held: dict[str, tuple[float, float]] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
     seen: list[Seen] = field(default_factory=list)
     ended: float | None = None
 
@@ -138,16 +141,17 @@ def told(subscriber: Subscriber, publication: Publication) -> bool:
 
 def _strangers_and_repeats(subscriber: Subscriber, sent: Mapping[str, Publication]) -> Iterable[Finding]:
     before: set[str] = set()
+    meant = set(subscriber.held) | subscriber.asked
     for seen in subscriber.seen:
         if seen.event is None:
-            if seen.topic not in subscriber.held:
+            if seen.topic not in meant:
                 yield Finding("stranger", f"{subscriber.name} was told a gap of {seen.topic}, which it never held")
             continue
         if seen.event in before:
             yield Finding("repeat", f"{subscriber.name} saw {seen.event} again at {seen.at:.3f}")
         before.add(seen.event)
         publication = sent.get(seen.event)
-        if publication is None or not set(publication.topics) & set(subscriber.held):
+        if publication is None or not set(publication.topics) & meant:
             yield Finding("stranger", f"{subscriber.name} saw {seen.event}, which was not meant for it")
 
 

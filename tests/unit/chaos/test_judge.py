@@ -154,6 +154,13 @@ def test_what_was_not_meant_for_a_subscriber_is_found() -> None:
     assert whats(judge(published(1), [subscriber(["1", ("other", 2.0)])])) == ["stranger"]
 
 
+def test_an_event_of_a_topic_that_was_asked_for_and_refused_is_no_stranger() -> None:
+    publications = [*published(1), Publication("2", ("other",), "n1", 2.0, 2.5, 200)]
+    record = subscriber("12")
+    record.asked.add("other")
+    assert judge(publications, [record]) == []
+
+
 def test_a_false_204_is_found() -> None:
     publications = published(3)
     publications[1].status = 204
