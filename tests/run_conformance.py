@@ -1,5 +1,7 @@
 """Run the conformance suite: ``python -m tests.run_conformance [--server daphne] [--nodes 3] [-- pytest arguments]``.
 
+``--target worker`` checks the Cloudflare Worker under ``wrangler dev`` instead.
+
 Several nodes are workers on one port, over which the kernel spreads the connections; they have a Redis of their own.
 
 With ``GATEWAY_URL`` and ``GATEWAY_API_KEY`` in the environment it tests that gateway and starts none.
@@ -20,10 +22,13 @@ import psutil
 
 from tests.gateway import ROOT, GatewayFailed, RunningGateway
 from tests.redis_server import BINARY, RedisServer
+from tests.worker import WRANGLER, RunningWorker
 
 SERVERS = ("daphne", "uvicorn")
 RESULTS = ROOT / "test-results"
 SETTLE_SECONDS = 15.0
+WORKER_SETTLE_SECONDS = 40.0
+"""Two keep-alives: only a write finds out that the client of a silent stream has gone."""
 SPARE_FILES = 4
 NODE_TTL_SECONDS = 5
 HISTORY = "conformance/kept/*=1000/10m"
@@ -33,13 +38,23 @@ READY_ANSWERS = 30
 """So many in a row come from every node, but for one time in millions."""
 
 
-def run_suite(name: str, url: str, key: str, arguments: Sequence[str]) -> int:
-    """Run pytest on ``tests/conformance`` against *url*; returns its exit code."""
+def run_suite(name: str, url: str, key: str, arguments: Sequence[str], target: str | None = None) -> int:
+    """Run pytest on ``tests/conformance`` against *url*; returns its exit code.
+
+    Args:
+        name: For the results' file.
+        url: Of the gateway.
+        key: One of its keys.
+        arguments: For pytest.
+        target: Whose listed differences hold, None for a gateway that has none.
+    """
     print(f"== conformance: {name} ({url})", flush=True)
     RESULTS.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "pytest", "tests/conformance", "-q"]
     command += [f"--junitxml={RESULTS / f'conformance-{name}.xml'}", *arguments]
     environment = os.environ | {"GATEWAY_URL": url, "GATEWAY_API_KEY": key}
+    if target is not None:
+        environment["CONFORMANCE_TARGET"] = target
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
@@ -119,6 +134,41 @@ def run_server(server: str, nodes: int, arguments: Sequence[str]) -> int:
     return code
 
 
+def run_worker(arguments: Sequence[str]) -> int:
+    """Start the Cloudflare Worker and run the suite against it; it too must survive, and keep nothing of its clients."""
+    if not WRANGLER.exists():
+        print("not run: the Worker's packages are not installed (make worker)", file=sys.stderr)
+        return 1
+    try:
+        with RunningWorker(history=HISTORY) as worker:
+            code = run_suite("worker", worker.url, worker.key, arguments, "worker")
+            survived = worker.running
+            left = lists_left(worker.url, worker.key, WORKER_SETTLE_SECONDS) if survived else {}
+    except GatewayFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    log = RESULTS / "conformance-worker.log"
+    log.write_text(worker.log + "\n", encoding="utf-8")
+    if not survived or left:
+        print(f"the Worker {f'still lists {left}' if survived else 'ended by itself'}: see {log}", file=sys.stderr)
+        code = code or 1
+    if errors := worker.errors:
+        print(*errors[:20], f"the Worker logged {len(errors)} errors: see {log}", sep="\n", file=sys.stderr)
+        code = code or 1
+    return code
+
+
+def lists_left(url: str, key: str, seconds: float) -> dict[str, int]:
+    """What the lists still hold so many seconds after the last client; empty when all is well."""
+    deadline = time.monotonic() + seconds
+    with httpx.Client(headers={"authorization": f"Bearer {key}"}, trust_env=False, timeout=30) as http:
+        while True:
+            stats = http.get(f"{url}/api/v1/stats").raise_for_status().json()
+            if not stats["connections"] or time.monotonic() > deadline:
+                return {"connections": stats["connections"]} if stats["connections"] else {}
+            time.sleep(0.5)
+
+
 def open_files(gateway: RunningGateway) -> int:
     """How many file descriptors the gateway's processes have open."""
     process = psutil.Process(gateway.pid)
@@ -153,6 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--server", nargs="+", choices=SERVERS, default=list(SERVERS), help="servers to start")
     parser.add_argument("--nodes", type=int, default=1, help="nodes of each gateway that is started (default: 1)")
+    parser.add_argument("--target", choices=("worker",), help="check this instead of the servers")
     given = list(sys.argv[1:] if arguments is None else arguments)
     separator = given.index("--") if "--" in given else len(given)
     options, for_pytest = parser.parse_args(given[:separator]), given[separator + 1 :]
@@ -161,7 +212,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         key = os.environ.get("GATEWAY_API_KEY")
         if not key:
             parser.error("GATEWAY_URL is set: set GATEWAY_API_KEY too, to a key of that gateway")
-        return run_suite("given", url, key, for_pytest)
+        return run_suite("given", url, key, for_pytest, options.target)
+    if options.target == "worker":
+        return run_worker(for_pytest)
     if options.nodes > 1 and BINARY is None:
         print(f"not run with {options.nodes} nodes: redis-server is not installed")
         return 0

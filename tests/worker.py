@@ -95,9 +95,25 @@ class RunningWorker:
     def start(self) -> Self:
         """Start the child and wait until it listens."""
         self._folder = tempfile.mkdtemp(prefix="worker-")
+        bundle = self._bundle()
         variables = [part for name, value in self._settings.items() for part in ("--var", f"{name}:{value}")]
         self._process = subprocess.Popen(
-            [node(), str(WRANGLER), "dev", "--local", "--ip", "127.0.0.1", "--port", "0", "--inspector-port", "0"]
+            [
+                node(),
+                str(WRANGLER),
+                "dev",
+                bundle,
+                "--no-bundle",
+                "--config",
+                str(FOLDER / "wrangler.jsonc"),
+                "--local",
+                "--ip",
+                "127.0.0.1",
+                "--port",
+                "0",
+                "--inspector-port",
+                "0",
+            ]
             + ["--persist-to", self._folder, "--show-interactive-dev-session=false", *variables, *self._arguments],
             cwd=FOLDER,
             env=inherited_environment(),
@@ -121,6 +137,23 @@ class RunningWorker:
             self.stop()
             raise
         return self
+
+    def _bundle(self) -> str:
+        # Bundled as for a deployment: `dev` would put code of its own around the Worker, which reads the bodies that the
+        # Worker leaves unread, and would begin anew with each change of the sources.
+        folder = Path(self._folder, "bundle")
+        built = subprocess.run(
+            [node(), str(WRANGLER), "deploy", "--dry-run", "--outdir", str(folder)],
+            cwd=FOLDER,
+            env=inherited_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if built.returncode != 0:
+            raise GatewayFailed(f"the Worker cannot be bundled:\n{built.stdout}{built.stderr}")
+        return str(folder / "index.js")
 
     def _read_log(self) -> None:
         assert self._process is not None

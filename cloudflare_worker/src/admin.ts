@@ -2,7 +2,7 @@
 
 import { Cursor } from "./cursor";
 import { NAME, type ConnectionRow, type Directory, type NodeRow } from "./directory";
-import { parseTopics, rfc3339 } from "./events";
+import { DEFAULT_EVENT_TYPE, parseTopics, rfc3339 } from "./events";
 import { InvalidInput } from "./exceptions";
 import { notFound } from "./problems";
 import { asked, type Scene } from "./publish";
@@ -27,6 +27,29 @@ export async function listTopics(request: Request, scene: Scene): Promise<Respon
   if (found === undefined) throw notFound();
   const items = await asked(found.items.map((name) => topicItem(scene, name)));
   return listed({ items, next: found.next, total: found.total }, cursors);
+}
+
+/** List the events that a topic keeps, newest first. A page of large events ends before `limit`. */
+export async function listEvents(topic: string, request: Request, scene: Scene): Promise<Response> {
+  const parameters = readParameters(request.url, ["limit", "cursor"]);
+  parseTopics([topic], 1, "The path");
+  if (settingsOf(scene.env).history.of(topic) === null) {
+    throw notFound("This topic keeps no events; GATEWAY_HISTORY says which do.");
+  }
+  const { limit, after, cursors } = await page(parameters, `events of ${topic}`, scene);
+  const before = after === null ? null : Number(after);
+  const [kept] = await asked([scene.env.TOPICS.getByName(topic).keptEvents(limit, before)]);
+  const items = (kept?.items ?? []).map(({ number, event }) => ({
+    number,
+    topics: event.topics,
+    id: event.id,
+    event: event.event ?? DEFAULT_EVENT_TYPE,
+    data: event.data,
+    retry: event.retry,
+    time: event.time,
+  }));
+  const last = items.at(-1);
+  return listed({ items, next: kept?.more && last ? String(last.number) : null, total: kept?.total ?? 0 }, cursors);
 }
 
 export async function listConnections(request: Request, scene: Scene): Promise<Response> {
@@ -87,13 +110,14 @@ function directory(scene: Scene): DurableObjectStub<Directory> {
 }
 
 async function topicItem(scene: Scene, name: string): Promise<object> {
-  const { connections, nodes, events, last } = await scene.env.TOPICS.getByName(name).describe();
+  const { connections, nodes, events, last, kept } = await scene.env.TOPICS.getByName(name).describe();
   return {
     name,
-    mode: connections > 1 ? "multicast" : "unicast",
+    mode: connections > 1 ? "multicast" : connections === 1 ? "unicast" : "idle",
     connections,
     nodes,
     events,
+    kept,
     last_event: last,
   };
 }

@@ -1,7 +1,7 @@
 /** The Worker: which path is answered by what. */
 
 import { Hono, type Context } from "hono";
-import { closeConnection, getConnection, getStats, listConnections, listNodes, listTopics } from "./admin";
+import { closeConnection, getConnection, getStats, listConnections, listEvents, listNodes, listTopics } from "./admin";
 import { ALLOW as PUBLISH_ALLOW } from "./admission";
 import { publishBatch, publishJson } from "./api";
 import { Cors } from "./cors";
@@ -13,7 +13,7 @@ import { log } from "./logs";
 import { metrics } from "./metrics";
 import { coloOf } from "./node";
 import { dashboard, docs, openapi } from "./pages";
-import { methodNotAllowed, notFound, Problem, problemOf, unauthorized } from "./problems";
+import { methodNotAllowed, notFound, problemOf, unauthorized } from "./problems";
 import type { Scene } from "./publish";
 import { decode } from "./query";
 import { settingsOf, type Env } from "./settings";
@@ -61,9 +61,12 @@ app.all("/api/v1/nodes", (c) => api(c, { GET: listNodes }));
 app.all("/api/v1/stats", (c) => api(c, { GET: getStats }));
 app.all("/api/v1/connections/:id{.+}", (c) =>
   api(c, {
-    GET: (request, here) => getConnection(lastSegment(request), here),
-    DELETE: (request, here) => closeConnection(lastSegment(request), here),
+    GET: (request, here) => getConnection(segment(request, "/api/v1/connections/"), here),
+    DELETE: (request, here) => closeConnection(segment(request, "/api/v1/connections/"), here),
   }),
+);
+app.all("/api/v1/topics/:topic{.+}/events", (c) =>
+  api(c, { GET: (request, here) => listEvents(segment(request, "/api/v1/topics/", "/events"), request, here) }),
 );
 app.all("/api/*", (c) => api(c, null));
 
@@ -158,12 +161,14 @@ function headless(request: Request, response: Response): Response {
   return request.method === "HEAD" ? new Response(null, response) : response;
 }
 
-function lastSegment(request: Request): string {
-  const path = new URL(request.url).pathname.slice("/api/v1/connections/".length);
+/** The part of the path between two others, decoded. */
+function segment(request: Request, before: string, after = ""): string {
+  const { pathname } = new URL(request.url);
+  const part = pathname.slice(before.length, pathname.length - after.length);
   try {
-    return decode(path.replaceAll("+", "%2B"));
+    return decode(part.replaceAll("+", "%2B"));
   } catch {
-    throw new Problem(404, "not-found", "There is no connection of this id.");
+    throw notFound();
   }
 }
 

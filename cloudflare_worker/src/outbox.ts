@@ -14,6 +14,9 @@ interface Waiting {
 /** Bytes that wait are joined up to this size for one write. */
 const JOIN_BYTES = 65_536;
 
+/** Between the two parts of a keep-alive, in milliseconds: time for a reset to come back. */
+const COMMENT_MS = 1000;
+
 export class Outbox {
   sent = 0;
   private readonly writer: WritableStreamDefaultWriter<Uint8Array>;
@@ -27,6 +30,8 @@ export class Outbox {
   private ended = false;
   private finishing = false;
   private wrote = 0;
+  private onDrain: (() => void) | null = null;
+  private finishComment: (() => void) | null = null;
 
   /**
    * @param writable The response's body.
@@ -62,6 +67,7 @@ export class Outbox {
   /** Append one frame and apply the limits. */
   put(frame: string, topics: readonly string[] = []): void {
     if (this.ended) return;
+    this.finishComment?.();
     const bytes = encode(frame);
     this.queue.push({ bytes, topics });
     this.queuedBytes += bytes.byteLength;
@@ -72,9 +78,33 @@ export class Outbox {
     }
   }
 
-  /** Write a comment when nothing has been written since the last call. */
+  /** Wait until nothing waits, or the stream has ended. */
+  async drained(): Promise<void> {
+    while (!this.ended && (this.queue.length > 0 || this.writing > 0)) {
+      await new Promise<void>((resolve) => {
+        this.onDrain = resolve;
+      });
+    }
+  }
+
+  /**
+   * Write a comment when nothing has been written since the last call.
+   *
+   * It goes in two writes: the first to a client that has gone is taken, and answered with a reset; the second finds that.
+   */
   beat(comment: string): void {
-    if (this.wrote === 0 && this.queue.length === 0 && this.writing === 0) this.put(comment);
+    if (this.wrote === 0 && this.queue.length === 0 && this.writing === 0 && this.opened) {
+      const middle = comment.length - 2;
+      this.put(comment.slice(0, middle));
+      setTimeout(() => {
+        // An event may have come between: the comment's line must have ended before it.
+        this.finishComment?.();
+      }, COMMENT_MS);
+      this.finishComment = () => {
+        this.finishComment = null;
+        this.put(comment.slice(middle));
+      };
+    }
     this.wrote = 0;
   }
 
@@ -110,6 +140,7 @@ export class Outbox {
     this.tellGaps();
     if (this.queue.length === 0) {
       this.behindSince = null;
+      this.onDrain?.();
       if (this.finishing) void this.writer.close().catch(() => undefined);
       return;
     }
@@ -189,6 +220,7 @@ export class Outbox {
     if (this.ended) return;
     this.ended = true;
     this.queue.length = 0;
+    this.onDrain?.();
     this.onEnd();
   }
 }

@@ -5,7 +5,8 @@ import { rfc3339, type Event } from "./events";
 import { Unavailable } from "./exceptions";
 import { log } from "./logs";
 import type { Env } from "./settings";
-import type { Drop, Look } from "./topic";
+import { newestOf, type Drop, type Look } from "./topic";
+import type { Resume } from "./wire/link";
 import { newId } from "./node";
 
 /** Whom an event was handed to: connections of each topic that exists; empty when it was dropped. */
@@ -71,6 +72,12 @@ async function drop(scene: Scene, topics: readonly string[], id: string, looks: 
   const told: Drop = { topics: [...topics], id, time: rfc3339(Date.now()), reason: "no-subscribers" };
   const watched = topics.filter((_, index) => (looks[index]?.tails ?? 0) > 0);
   await asked(watched.map((topic) => scene.env.TOPICS.getByName(topic).drop(told)));
+}
+
+/** Find where a client stands that comes back, as far as it can be said for all of its topics that keep history. */
+export async function resumeOf(scene: Scene, lastId: string, kept: readonly string[]): Promise<Resume> {
+  const times = await asked(kept.map((topic) => scene.env.TOPICS.getByName(topic).storedAt(lastId)));
+  return { lastId, storedAt: newestOf(times) };
 }
 
 /** Wait for answers of objects; when one cannot be had, nothing true can be said. */

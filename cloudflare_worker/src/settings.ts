@@ -47,7 +47,8 @@ const READERS: { [Name in keyof Settings]: Reader<Settings[Name]> } = {
     return keys;
   },
   maxTopics: whole(100, 1, 1_000),
-  maxEventBytes: whole(MIB, 1, 16 * MIB),
+  // An object stores rows of at most 2 MB.
+  maxEventBytes: whole(MIB, 1, 1_900_000),
   maxBodyBytes: whole(16 * MIB, 1, 64 * MIB),
   outboxEvents: whole(256, 1),
   outboxBytes: whole(MIB, 1024),

@@ -2,7 +2,7 @@
 
 import { NAME } from "./directory";
 import { newId } from "./node";
-import { asked, type Scene } from "./publish";
+import { asked, resumeOf, type Scene } from "./publish";
 import { methodNotAllowed } from "./problems";
 import { settingsOf } from "./settings";
 import { SSE_HEADERS, Stream } from "./stream";
@@ -18,9 +18,11 @@ export const REQUEST_HEADERS = "x-sse-topic, last-event-id, cache-control";
 export async function subscribe(request: Request, scene: Scene): Promise<Response> {
   if (request.method !== "GET" && request.method !== "HEAD") throw methodNotAllowed(request.method, ALLOW);
   const settings = settingsOf(scene.env);
-  const { topics, form, client, userAgent } = readSubscription(request, settings, ["raw", "json"]);
+  const { topics, form, lastId, client, userAgent } = readSubscription(request, settings, ["raw", "json"]);
   if (request.method === "HEAD") return new Response(null, { headers: SSE_HEADERS });
   const link: Link = { id: newId(), format: form === "json" ? "sse-json" : "sse", node: scene.node };
+  const kept = lastId === null ? [] : topics.filter((topic) => settings.history.of(topic) !== null);
+  if (lastId !== null && kept.length > 0) link.resume = await resumeOf(scene, lastId, kept);
   const stream = new Stream(scene, link, request.signal);
   await stream.attach(topics);
   const [listed] = await asked([
@@ -33,6 +35,6 @@ export async function subscribe(request: Request, scene: Scene): Promise<Respons
     stream.end();
     throw refusal(listed);
   }
-  stream.open(encodeControl("gateway.open", { connection: link.id, topics, node: scene.node }, settings.retryMs));
+  stream.open(encodeControl("gateway.open", { connection: link.id, topics, node: scene.node }, settings.retryMs), kept);
   return new Response(stream.response, { headers: SSE_HEADERS });
 }

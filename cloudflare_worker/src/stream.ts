@@ -6,7 +6,7 @@ import { Outbox } from "./outbox";
 import type { Scene } from "./publish";
 import { settingsOf } from "./settings";
 import { objectName } from "./topic";
-import { controlFrame, LINK_HEADER, readMessage, type Control, type Link } from "./wire/link";
+import { controlFrame, LINK_HEADER, MORE, readMessage, type Control, type Link } from "./wire/link";
 import { KEEP_ALIVE } from "./wire/sse";
 
 export const SSE_HEADERS = {
@@ -37,6 +37,7 @@ export class Stream {
   readonly response: ReadableStream;
   private readonly outbox: Outbox;
   private readonly sockets = new Map<string, WebSocket>();
+  private readonly pages = new Map<string, (end: boolean) => void>();
   private readonly seen = new Set<string>();
   private ended = false;
   private readonly heartbeat: ReturnType<typeof setInterval>;
@@ -77,9 +78,10 @@ export class Stream {
     }
   }
 
-  /** Write the opening frame, and from then on what comes. */
-  open(first: string): void {
+  /** Write the opening frame, and from then on what comes: first what the client missed in `topics`, one by one. */
+  open(first: string, topics: readonly string[] = []): void {
     this.outbox.open(first);
+    if (topics.length > 0) this.scene.context.waitUntil(this.catchUp(topics));
   }
 
   /** Close every socket: the client has gone, or is not let in. */
@@ -87,8 +89,22 @@ export class Stream {
     if (this.ended) return;
     this.ended = true;
     clearInterval(this.heartbeat);
+    for (const resolve of this.pages.values()) resolve(true);
     for (const socket of this.sockets.values()) close(socket);
     this.outbox.reset();
+  }
+
+  private async catchUp(topics: readonly string[]): Promise<void> {
+    for (const topic of topics) {
+      for (let end = false; !end && !this.ended;) {
+        // A page is asked for when the one before has been read: the replay is as fast as its reader.
+        await this.outbox.drained();
+        if (this.ended) return;
+        const page = new Promise<boolean>((resolve) => this.pages.set(topic, resolve));
+        this.sockets.get(topic)?.send(MORE);
+        end = await page;
+      }
+    }
   }
 
   private async attachTo(topic: string): Promise<void> {
@@ -111,7 +127,7 @@ export class Stream {
   private receive(topic: string, socket: WebSocket, data: string): void {
     const message = readMessage(data);
     if ("type" in message) {
-      this.control(message, socket);
+      this.control(message, socket, topic);
       return;
     }
     if (message.key !== "") {
@@ -123,7 +139,11 @@ export class Stream {
     this.outbox.put(message.frame, [topic]);
   }
 
-  private control(control: Control, socket: WebSocket): void {
+  private control(control: Control, socket: WebSocket, topic: string): void {
+    if (control.type === "page") {
+      this.pages.get(topic)?.(control.end);
+      return;
+    }
     if (control.type === "ask") {
       socket.send(JSON.stringify(this.outbox.figures()));
       return;

@@ -1,6 +1,6 @@
 /** What a subscriber asks for, read from a request. Shared by SSE and WebSocket. */
 
-import { parseTopics } from "./events";
+import { checkId, parseTopics } from "./events";
 import { InvalidInput } from "./exceptions";
 import { readQuery } from "./query";
 import type { Settings } from "./settings";
@@ -50,15 +50,22 @@ export function readSubscription(request: Request, settings: Settings, formats: 
   if (form !== null && !formats.includes(form)) {
     throw new InvalidInput("invalid-query", `format must be ${formats.join(" or ")}, or be left out.`);
   }
-  const lastId = request.headers.get("last-event-id") ?? valuesOf(query, "last_event_id")[0] ?? null;
   return {
     topics,
     form,
-    lastId: lastId === "" ? null : lastId,
+    lastId: lastIdOf(request, query),
     // The platform's edge sets it, whatever the client sent.
     client: request.headers.get("cf-connecting-ip") ?? "",
     userAgent: (request.headers.get("user-agent") ?? "").slice(0, MAX_USER_AGENT),
   };
+}
+
+function lastIdOf(request: Request, query: [string, string][]): string | null {
+  // The header wins: a browser's EventSource comes back with the URL that its page gave it, query and all.
+  const header = request.headers.get("last-event-id");
+  if (header) return checkId(header, "last-event-id");
+  const value = valuesOf(query, "last_event_id")[0];
+  return value ? checkId(value, "The query parameter last_event_id") : null;
 }
 
 function valuesOf(query: [string, string][], name: string): string[] {

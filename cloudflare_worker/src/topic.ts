@@ -9,16 +9,30 @@ import { DurableObject } from "cloudflare:workers";
 import { NAME, type Directory } from "./directory";
 import type { Event } from "./events";
 import { InvalidInput, Refused } from "./exceptions";
+import { Log, type Kept, type Standing } from "./history/log";
+import type { Limits } from "./history/rules";
 import { problemOf } from "./problems";
 import { settingsOf, type Env, type Settings } from "./settings";
+import { Held, Seen } from "./topic/holding";
 import { Ledger } from "./topic/ledger";
 import { Members, send, type Member } from "./topic/members";
-import { controlMessage, eventMessage, isWebSocket, LINK_HEADER, Outgoing, type Figures, type Link } from "./wire/link";
+import {
+  controlMessage,
+  eventMessage,
+  MORE,
+  type Resume,
+  isWebSocket,
+  LINK_HEADER,
+  Outgoing,
+  type Figures,
+  type Link,
+} from "./wire/link";
 import { encodeControl } from "./wire/sse";
 import {
   CLOSE_NORMAL,
   CLOSE_POLICY,
   CLOSE_TOO_BIG,
+  CLOSE_TRY_AGAIN,
   MAX_BAD_MESSAGES,
   MAX_MESSAGE_BYTES,
   parseCommand,
@@ -45,6 +59,8 @@ export interface Description {
   nodes: string[];
   events: number;
   last: { id: string; time: string } | null;
+  /** Number of events that are kept, null where none is. */
+  kept: number | null;
 }
 
 /** A publish that was dropped, as tails see it: its headers, never its body. */
@@ -58,24 +74,28 @@ export interface Drop {
 // A newline is in no topic, so it divides a topic's name from the number of one of its parts.
 const PART = "\n";
 const ASK_SECONDS = 1;
-const MOST_SEEN = 4096;
+/** Events of one page of a replay: a quarter of the smallest outbox that is sensible. */
+const PAGE_EVENTS = 64;
 
 export class Topic extends DurableObject<Env> {
   private readonly settings: Settings;
   private readonly name: string;
-  /** The object that makes the topic's order: this one, unless it is a part. */
+  /** Null for the object that makes the topic's order, else the number of this part. */
   private readonly part: number | null;
   private readonly members: Members;
   private readonly ledger: Ledger;
+  /** What the topic keeps, null when it keeps nothing; the log is the whole's alone. */
+  private readonly limits: Limits | null;
+  private readonly log: Log | null;
   // One stub for each object: the calls of one stub arrive in their order.
   private readonly stubs = new Map<string, DurableObjectStub<Topic>>();
   private readonly directory: DurableObjectStub<Directory>;
-  // Connections that are on their way in, and what comes for them meanwhile.
-  private readonly opening = new Map<string, Outgoing[]>();
+  private readonly held = new Held();
+  private readonly seen = new Seen();
   private readonly asked = new Map<string, (figures: Figures) => void>();
   private readonly turns = new Map<string, Promise<void>>();
-  // Events that came to a connection from one of its topics and may come again from another.
-  private readonly seen = new Set<string>();
+  // Where the replay of a link has come.
+  private readonly replays = new Map<string, { resume: Resume; after: number; last: number } | { resume: Resume }>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -85,9 +105,12 @@ export class Topic extends DurableObject<Env> {
     this.part = part === undefined ? null : Number(part);
     this.members = new Members(ctx.getWebSockets());
     this.ledger = new Ledger(ctx.storage.sql);
+    this.limits = this.settings.history.of(name);
+    this.log = this.limits === null || this.part !== null ? null : new Log(ctx.storage.sql, this.limits);
     this.directory = env.DIRECTORY.getByName(NAME);
     // Answered by the runtime: a client that asks for a sign of life wakes nobody.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('{"type":"ping"}', '{"type":"pong"}'));
+    for (const id of this.members.interrupted) ctx.waitUntil(this.end(id, CLOSE_TRY_AGAIN, "come back"));
   }
 
   // What Workers ask
@@ -95,41 +118,41 @@ export class Topic extends DurableObject<Env> {
   /** Open a socket: a subscriber's own, or a link of the Worker. */
   override async fetch(request: Request): Promise<Response> {
     const link = JSON.parse(decodeURIComponent(request.headers.get(LINK_HEADER) ?? "null")) as Link;
-    if (link.format !== "tail" && this.members.connections + this.opening.size >= this.settings.topicSockets) {
+    if (link.format !== "tail" && this.members.size + this.held.size >= this.settings.topicSockets) {
       return this.full();
     }
     try {
       return await this.open(link);
     } catch (error) {
       return problemOf(error).response();
-    } finally {
-      this.opening.delete(link.id);
     }
   }
 
   /** Tell whether the topic exists, and whether anybody watches it. */
   look(): Look {
-    return { exists: this.connections > 0, tails: this.members.tails };
+    return { exists: this.limits !== null || this.connections > 0, tails: this.members.tails };
   }
 
   /**
-   * Hand an event to every connection of the topic.
+   * Keep an event, where the topic keeps history, and hand it to every connection.
    *
    * @param key Names the event where it has several topics; else empty.
    * @returns Null when the topic does not exist: nothing was delivered.
    */
   async publish(event: Event, key: string): Promise<Delivery | null> {
     const connections = this.connections;
-    if (connections === 0) return null;
+    if (connections === 0 && this.log === null) return null;
+    // Stored, counted and written without a pause between: the order in the log is the order on every socket.
+    const number = this.log?.append(event, key, Date.now()) ?? null;
     this.members.published(event.id, event.time);
-    const outgoing = new Outgoing(event, key);
-    let delivered = this.deliver(outgoing);
+    let delivered = this.deliver(new Outgoing(event, key, this.name, number));
     const others: Promise<number>[] = [];
     for (const [part, count] of this.ledger.parts) {
-      if (count > 0) others.push(this.stub(this.nameOf(part)).fanOut(event, key));
+      if (count > 0) others.push(this.stub(this.nameOf(part)).fanOut(event, key, number));
     }
-    for (const [home, ids] of this.ledger.relays) others.push(this.relayTo(home, [...ids.keys()], event, key));
+    for (const [home, ids] of this.ledger.relays) others.push(this.relayTo(home, [...ids.keys()], event, key, number));
     for (const count of await Promise.all(others)) delivered += count;
+    if (number !== null) await this.keepUntil(number);
     return { connections, delivered };
   }
 
@@ -145,7 +168,39 @@ export class Topic extends DurableObject<Env> {
     for (const part of await Promise.all(parts.map(([part]) => this.stub(this.nameOf(part)).describe()))) {
       for (const node of part.nodes) nodes.add(node);
     }
-    return { connections: this.connections, nodes: [...nodes].sort(), ...this.members.counters };
+    const { events, last } = this.members.counters;
+    const [newest] = this.log?.newest(1, null) ?? [];
+    return {
+      connections: this.connections,
+      nodes: [...nodes].sort(),
+      // The members' count begins anew whenever the last of them has gone.
+      events: Math.max(events, this.log?.last ?? 0),
+      last: newest === undefined ? last : { id: newest.event.id, time: newest.event.time },
+      kept: this.log?.size ?? null,
+    };
+  }
+
+  /** List the events that are kept before a number, newest first; null where the topic keeps none. */
+  keptEvents(limit: number, before: number | null): { items: Kept[]; more: boolean; total: number } | null {
+    if (this.log === null) return null;
+    const items = this.log.newest(limit, before);
+    const last = items.at(-1)?.number;
+    return { items, more: last !== undefined && this.log.newest(1, last).length > 0, total: this.log.size };
+  }
+
+  /** When an id's event was stored, in milliseconds; null when it is not kept. */
+  storedAt(id: string): number | null {
+    return this.log?.storedAt(id) ?? null;
+  }
+
+  /** Find where a client stands that comes back; null where the topic keeps nothing. */
+  locate({ lastId, storedAt }: Resume): Standing | null {
+    return this.log?.locate(lastId, storedAt) ?? null;
+  }
+
+  /** Return kept events behind a number. */
+  read(after: number): Kept[] {
+    return this.log?.read(after, PAGE_EVENTS) ?? [];
   }
 
   /**
@@ -184,17 +239,24 @@ export class Topic extends DurableObject<Env> {
       return (await this.inParts(async (part) => (await part.closeConnection(id, reason, retry)) || null)) ?? false;
     const told = { type: "close" as const, reason, retry };
     send(found.socket, isWebSocket(found.member.format) ? JSON.stringify(told) : controlMessage(told));
-    found.socket.close(CLOSE_NORMAL, reason);
-    await this.left(id);
+    await this.end(id, CLOSE_NORMAL, reason);
     return true;
+  }
+
+  /** Let go of what is too old to be kept. */
+  override async alarm(): Promise<void> {
+    if (this.log === null) return;
+    this.log.evict(Date.now());
+    if (this.log.size === 0) await this.directory.keep(this.name, false);
+    else await this.keepUntil(0);
   }
 
   // What other objects of this class ask
 
   /** Hand an event to the connections of this part. */
-  fanOut(event: Event, key: string): number {
+  fanOut(event: Event, key: string, number: number | null): number {
     this.members.published(event.id, event.time);
-    return this.deliver(new Outgoing(event, key));
+    return this.deliver(new Outgoing(event, key, this.name, number));
   }
 
   /** Take note of how many connections a part has. */
@@ -218,18 +280,22 @@ export class Topic extends DurableObject<Env> {
    *
    * @returns Those that are here no longer, and how many got it from this call.
    */
-  relay(event: Event, key: string, topic: string, ids: string[]): { gone: string[]; delivered: number } {
-    const outgoing = new Outgoing(event, key);
+  relay(
+    relayed: { event: Event; key: string; topic: string; number: number | null },
+    ids: string[],
+  ): { gone: string[]; delivered: number } {
+    const outgoing = new Outgoing(relayed.event, relayed.key, relayed.topic, relayed.number);
     const gone: string[] = [];
     let delivered = 0;
     for (const id of ids) {
       const found = this.members.get(id);
-      const waiting = this.opening.get(id);
-      if (waiting !== undefined) {
-        if (this.first(id, key)) waiting.push(outgoing);
-      } else if (found === undefined || !this.ledger.extras.get(id)?.has(topic)) {
+      if (!this.held.has(id) && (found === undefined || !this.ledger.extras.get(id)?.has(relayed.topic))) {
         gone.push(id);
-      } else if (this.first(id, key) && send(found.socket, outgoing.frame(found.member.format))) {
+      } else if (
+        this.take(id, outgoing) &&
+        found !== undefined &&
+        send(found.socket, outgoing.frame(found.member.format))
+      ) {
         this.members.update(id, { relayed: found.member.relayed + 1 });
         delivered += 1;
       }
@@ -242,13 +308,13 @@ export class Topic extends DurableObject<Env> {
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     const { id, format } = socket.deserializeAttachment() as Member;
     if (!isWebSocket(format)) {
-      this.asked.get(id)?.(JSON.parse(message as string) as Figures);
+      if (message === MORE) await this.sendPage(id);
+      else this.asked.get(id)?.(JSON.parse(message as string) as Figures);
       return;
     }
     const size = typeof message === "string" ? new TextEncoder().encode(message).byteLength : message.byteLength;
     if (size > MAX_MESSAGE_BYTES) {
-      socket.close(CLOSE_TOO_BIG, "message too big");
-      await this.left(id);
+      await this.end(id, CLOSE_TOO_BIG, "message too big");
       return;
     }
     // One command after the other: each answer tells what the connection holds then.
@@ -274,6 +340,8 @@ export class Topic extends DurableObject<Env> {
   private async open(link: Link): Promise<Response> {
     const { 0: outer, 1: inner } = new WebSocketPair();
     const { id, format, node, client } = link;
+    // A link is this topic's alone; a client's own socket may hold others that keep history.
+    const resume = client === undefined && this.limits === null ? undefined : link.resume;
     const member: Member = {
       id,
       format,
@@ -283,42 +351,44 @@ export class Topic extends DurableObject<Env> {
       relayed: 0,
       bad: 0,
       badAt: 0,
+      resuming: resume !== undefined,
     };
+    // From here on, what is published waits: first comes `open`, then what the client missed.
+    if (client !== undefined || resume !== undefined) this.held.begin(id);
     if (client !== undefined) {
-      const waiting: Outgoing[] = [];
-      this.opening.set(id, waiting);
-      await this.holdElsewhere(
-        id,
-        node,
-        client.topics.filter((topic) => topic !== this.name),
-      );
-      const listed = await this.directory.attach(
-        {
-          id,
-          topics: client.topics,
-          transport: "websocket",
-          node,
-          home: this.ctx.id.name ?? "",
-          client: client.address,
-          userAgent: client.userAgent,
-        },
-        { all: this.settings.maxConnections, client: this.settings.maxConnectionsPerClient },
-      );
-      if (listed !== "listed") {
+      try {
+        await this.register(id, node, client);
+      } catch (error) {
+        this.held.end(id);
         await this.dropElsewhere(id);
-        throw refusal(listed);
+        throw error;
       }
-      this.ctx.acceptWebSocket(inner);
-      this.members.add(inner, member);
+    }
+    this.ctx.acceptWebSocket(inner);
+    this.members.add(inner, member);
+    if (client !== undefined) {
       send(inner, JSON.stringify({ type: "open", connection: id, topics: client.topics, node }));
-      for (const outgoing of waiting) send(inner, outgoing.frame(format));
-      this.opening.delete(id);
-    } else {
-      this.ctx.acceptWebSocket(inner);
-      this.members.add(inner, member);
+      if (resume === undefined) this.release(id, new Map());
+      else this.ctx.waitUntil(this.catchUp(id, client.topics, resume));
+    } else if (resume !== undefined) {
+      this.replays.set(id, { resume });
     }
     if (format !== "tail") await this.reportToWhole();
     return new Response(null, { status: 101, webSocket: outer });
+  }
+
+  private async register(id: string, node: string, client: NonNullable<Link["client"]>): Promise<void> {
+    const { topics, address, userAgent } = client;
+    await this.holdElsewhere(
+      id,
+      node,
+      topics.filter((topic) => topic !== this.name),
+    );
+    const listed = await this.directory.attach(
+      { id, topics, transport: "websocket", node, home: this.ctx.id.name ?? "", client: address, userAgent },
+      { all: this.settings.maxConnections, client: this.settings.maxConnectionsPerClient },
+    );
+    if (listed !== "listed") throw refusal(listed);
   }
 
   /** Name a part with room; a part that is full itself sends back to the whole. */
@@ -333,26 +403,127 @@ export class Topic extends DurableObject<Env> {
   }
 
   private deliver(outgoing: Outgoing): number {
-    const { key } = outgoing;
-    for (const [id, waiting] of this.opening) if (this.first(id, key)) waiting.push(outgoing);
+    return this.members.deliver(outgoing, ({ id, format }) => format === "tail" || this.take(id, outgoing));
+  }
+
+  /** Tell whether an event is to go out to a connection now; what comes too early waits. */
+  private take(id: string, outgoing: Outgoing): boolean {
     // Only a WebSocket gets one event from several objects through this one; a stream's Worker sees to that itself.
-    return this.members.deliver(
-      outgoing,
-      (member) => key === "" || !this.ledger.extras.has(member.id) || this.first(member.id, key),
-    );
+    const once = outgoing.key === "" || !this.ledger.extras.has(id) || this.seen.first(id, outgoing.key);
+    if (!once) return false;
+    if (!this.held.has(id)) return true;
+    if (this.held.push(id, outgoing) > 4 * this.settings.outboxEvents) {
+      this.ctx.waitUntil(this.end(id, CLOSE_TRY_AGAIN, "too much came while what was missed was read"));
+    }
+    return false;
   }
 
-  private first(id: string, key: string): boolean {
-    if (key === "") return true;
-    const both = `${key} ${id}`;
-    if (this.seen.has(both)) return false;
-    if (this.seen.size >= MOST_SEEN) this.seen.delete(this.seen.values().next().value ?? "");
-    this.seen.add(both);
-    return true;
+  /** Write what was kept back, but for what a replay has written already. @param lasts Topic to last number of those. */
+  private release(id: string, lasts: ReadonlyMap<string, number>): void {
+    const waiting = this.held.end(id);
+    const found = this.members.get(id);
+    if (found === undefined) return;
+    const { socket, member } = found;
+    for (const outgoing of waiting) {
+      if (outgoing.number !== null && outgoing.number <= (lasts.get(outgoing.topic) ?? 0)) continue;
+      send(socket, outgoing.frame(member.format));
+    }
+    if (member.resuming) this.members.update(id, { resuming: false });
   }
 
-  private async relayTo(home: string, ids: string[], event: Event, key: string): Promise<number> {
-    const { gone, delivered } = await this.stub(home).relay(event, key, this.name, ids);
+  /** Give a WebSocket what it missed in each of its topics that keep history, then what has come meanwhile. */
+  private async catchUp(id: string, topics: readonly string[], resume: Resume): Promise<void> {
+    const lasts = new Map<string, number>();
+    for (const topic of topics.filter((each) => this.settings.history.of(each) !== null)) {
+      const source = this.whole(topic);
+      const standing = await source.locate(resume);
+      if (standing === null) continue;
+      this.tellGaps(id, topic, standing.gaps);
+      let after = standing.after;
+      while (after < standing.last) {
+        const page = await source.read(after);
+        after = this.writePage(id, topic, page, after === standing.after ? null : after) ?? standing.last;
+      }
+      lasts.set(topic, standing.last);
+    }
+    this.release(id, lasts);
+  }
+
+  /** Give a link the next page of what its client missed. */
+  private async sendPage(id: string): Promise<void> {
+    const found = this.members.get(id);
+    const replay = this.replays.get(id);
+    if (found === undefined || replay === undefined) return;
+    const source = this.whole(this.name);
+    let standing: { after: number; last: number };
+    const begins = !("after" in replay);
+    if (begins) {
+      const located = (await source.locate(replay.resume)) ?? { after: 0, last: 0, gaps: [] };
+      this.tellGaps(id, this.name, located.gaps);
+      standing = located;
+    } else {
+      standing = replay;
+    }
+    const page = standing.after < standing.last ? await source.read(standing.after) : [];
+    const after = this.writePage(id, this.name, page, begins ? null : standing.after) ?? standing.last;
+    const end = after >= standing.last;
+    if (end) {
+      this.replays.delete(id);
+      this.release(id, new Map([[this.name, standing.last]]));
+    } else {
+      this.replays.set(id, { resume: replay.resume, after, last: standing.last });
+    }
+    send(found.socket, controlMessage({ type: "page", end }));
+  }
+
+  /**
+   * Write kept events to a member; returns the number of the last, null when there was none.
+   *
+   * @param after Number of the last event of the page before; null for the first, whose gap its standing has told.
+   */
+  private writePage(id: string, topic: string, page: readonly Kept[], after: number | null): number | null {
+    const found = this.members.get(id);
+    const [first] = page;
+    const last = page.at(-1);
+    if (found === undefined || first === undefined || last === undefined) return null;
+    const missed = after === null ? 0 : first.number - after - 1;
+    if (missed > 0) {
+      this.tellGaps(id, topic, [{ missed, reason: "evicted" }]);
+    }
+    for (const { event, key, number } of page) {
+      if (key !== "" && this.ledger.extras.has(id) && !this.seen.first(id, key)) continue;
+      send(found.socket, new Outgoing(event, key, topic, number).frame(found.member.format));
+    }
+    this.members.update(id, { relayed: found.member.relayed + page.length });
+    return last.number;
+  }
+
+  private tellGaps(id: string, topic: string, gaps: readonly { missed: number | null; reason: string }[]): void {
+    const found = this.members.get(id);
+    if (found === undefined) return;
+    for (const { missed, reason } of gaps) {
+      const gap = { type: "gap" as const, topic, missed, reason };
+      send(found.socket, isWebSocket(found.member.format) ? JSON.stringify(gap) : controlMessage(gap));
+    }
+  }
+
+  /** List a topic that keeps its first event, and see to it that the oldest goes in time. */
+  private async keepUntil(number: number): Promise<void> {
+    if (number === 1 || (number > 0 && this.log?.size === 1)) await this.directory.keep(this.name, true);
+    const seconds = this.limits?.seconds ?? null;
+    const oldest = this.log?.oldest ?? null;
+    if (seconds === null || oldest === null || (await this.ctx.storage.getAlarm()) !== null) return;
+    await this.ctx.storage.setAlarm(oldest + seconds * 1000 + 1);
+  }
+
+  private async relayTo(
+    home: string,
+    ids: string[],
+    event: Event,
+    key: string,
+    number: number | null,
+  ): Promise<number> {
+    const { gone, delivered } = await this.stub(home).relay({ event, key, topic: this.name, number }, ids);
     for (const id of gone) this.ledger.removeRelay(home, id);
     return delivered;
   }
@@ -362,9 +533,9 @@ export class Topic extends DurableObject<Env> {
     if (found === undefined) return;
     try {
       const command = parseCommand(message, this.settings.maxTopics);
-      const answer = await this.carryOut(found.member, command);
+      const then = await this.carryOut(found.member, command);
       if (found.member.bad > 0) this.members.update(id, { bad: 0 });
-      send(socket, JSON.stringify(answer));
+      await then();
     } catch (error) {
       if (!(error instanceof InvalidInput)) throw error;
       // A ping that the runtime answered was a good command too.
@@ -373,41 +544,60 @@ export class Topic extends DurableObject<Env> {
       this.members.update(id, { bad, badAt: Date.now() });
       send(socket, JSON.stringify({ type: "error", detail: error.message }));
       if (bad < MAX_BAD_MESSAGES) return;
-      socket.close(CLOSE_POLICY, "bad messages");
-      await this.left(id);
+      await this.end(id, CLOSE_POLICY, "bad messages");
     }
   }
 
-  private async carryOut(member: Member, command: Command): Promise<object> {
-    if (command.type === "ping") return { type: "pong" };
+  /** Do what a command asks; the answer is then still to be written. */
+  private async carryOut(member: Member, command: Command): Promise<() => Promise<void> | void> {
     const { id } = member;
-    const held = this.topicsOf(member);
-    if (command.type === "subscribe") {
-      const limit = this.settings.maxTopics;
-      const added = command.topics.filter((topic) => !held.includes(topic));
-      if (held.length + added.length > limit) {
-        throw new InvalidInput(
-          "invalid-topic",
-          `A connection holds at most ${limit} topics; unsubscribe from some first.`,
-        );
-      }
-      await this.holdElsewhere(
+    const answer = (value: object) => () => this.say(id, value);
+    if (command.type === "ping") return answer({ type: "pong" });
+    const before = this.topicsOf(member);
+    if (command.type === "unsubscribe") {
+      const removed = command.topics.filter((topic) => before.includes(topic));
+      await this.dropElsewhere(
         id,
-        member.node,
-        added.filter((topic) => topic !== this.name),
+        removed.filter((topic) => topic !== this.name),
       );
-      if (added.includes(this.name)) await this.setOwn(id, true);
-      await this.directory.subscribe(id, added);
-      return { type: "subscribed", topics: this.topicsOf(member) };
+      if (removed.includes(this.name)) await this.setOwn(id, false);
+      await this.directory.unsubscribe(id, removed);
+      return answer({ type: "unsubscribed", topics: this.topicsOf(member) });
     }
-    const removed = command.topics.filter((topic) => held.includes(topic));
-    await this.dropElsewhere(
+    const limit = this.settings.maxTopics;
+    const added = command.topics.filter((topic) => !before.includes(topic));
+    if (before.length + added.length > limit) {
+      throw new InvalidInput(
+        "invalid-topic",
+        `A connection holds at most ${limit} topics; unsubscribe from some first.`,
+      );
+    }
+    const resume = command.lastId === null ? null : await this.resumeOf(command.lastId, added);
+    if (resume !== null) {
+      this.held.begin(id);
+      this.members.update(id, { resuming: true });
+    }
+    await this.holdElsewhere(
       id,
-      removed.filter((topic) => topic !== this.name),
+      member.node,
+      added.filter((topic) => topic !== this.name),
     );
-    if (removed.includes(this.name)) await this.setOwn(id, false);
-    await this.directory.unsubscribe(id, removed);
-    return { type: "unsubscribed", topics: this.topicsOf(member) };
+    if (added.includes(this.name)) await this.setOwn(id, true);
+    await this.directory.subscribe(id, added);
+    return async () => {
+      this.say(id, { type: "subscribed", topics: this.topicsOf(member) });
+      if (resume !== null) await this.catchUp(id, added, resume);
+    };
+  }
+
+  private say(id: string, value: object): void {
+    const found = this.members.get(id);
+    if (found !== undefined) send(found.socket, JSON.stringify(value));
+  }
+
+  private async resumeOf(lastId: string, topics: readonly string[]): Promise<Resume> {
+    const kept = topics.filter((topic) => this.settings.history.of(topic) !== null);
+    return { lastId, storedAt: newestOf(await Promise.all(kept.map((topic) => this.whole(topic).storedAt(lastId)))) };
   }
 
   private async setOwn(id: string, own: boolean): Promise<void> {
@@ -435,9 +625,17 @@ export class Topic extends DurableObject<Env> {
     await Promise.all(topics.map((topic) => this.stub(topic).removeRelay(home, id)));
   }
 
+  /** Close a member's socket. */
+  private async end(id: string, code: number, reason: string): Promise<void> {
+    this.members.get(id)?.socket.close(code, reason);
+    await this.left(id);
+  }
+
   /** Take a member that has ended out of everything that knows it. */
   private async left(id: string): Promise<void> {
     const member = this.members.remove(id);
+    this.held.end(id);
+    this.replays.delete(id);
     if (member === undefined || member.format === "tail") return;
     const websocket = isWebSocket(member.format);
     await Promise.all([
@@ -454,8 +652,8 @@ export class Topic extends DurableObject<Env> {
 
   /** Keep nothing where nobody is left: an object without storage costs nothing. */
   private tidy(): void {
-    if (this.members.size > 0 || this.opening.size > 0 || !this.ledger.empty) return;
-    if (this.ledger.parts.size === 0 && this.part === null) return;
+    if (this.members.size > 0 || this.held.size > 0 || this.log !== null || !this.ledger.stored || !this.ledger.empty)
+      return;
     this.ledger.forget();
     void this.ctx.storage.deleteAll();
   }
@@ -466,6 +664,11 @@ export class Topic extends DurableObject<Env> {
       if (answer !== null) return answer;
     }
     return null;
+  }
+
+  /** The object that makes a topic's order. */
+  private whole(topic: string): Topic | DurableObjectStub<Topic> {
+    return topic === this.name && this.part === null ? this : this.stub(topic);
   }
 
   private nameOf(part: number): string {
@@ -485,6 +688,11 @@ export class Topic extends DurableObject<Env> {
 /** The name of a topic's object, or of one of its parts. */
 export function objectName(topic: string, part: number | null): string {
   return part === null ? topic : `${topic}${PART}${part}`;
+}
+
+/** When the id was stored last in any of the topics; null when in none. */
+export function newestOf(times: readonly (number | null)[]): number | null {
+  return times.reduce((newest, time) => (time !== null && time > (newest ?? 0) ? time : newest), null);
 }
 
 /** Why the directory did not list a connection, as its client is told. */

@@ -3,7 +3,7 @@
 import type { Cors } from "./cors";
 import { newId } from "./node";
 import { methodNotAllowed, Problem } from "./problems";
-import type { Scene } from "./publish";
+import { resumeOf, type Scene } from "./publish";
 import { settingsOf } from "./settings";
 import { openSocket } from "./stream";
 import { readSubscription } from "./subscription";
@@ -24,13 +24,16 @@ export async function connect(request: Request, scene: Scene, cors: Cors): Promi
   if (!cors.allows(request.headers.get("origin"))) {
     throw new Problem(403, "origin-not-allowed", "Pages of this origin may not subscribe here.");
   }
-  const { topics, form, client, userAgent } = readSubscription(request, settingsOf(scene.env), ["json", "raw"]);
+  const settings = settingsOf(scene.env);
+  const { topics, form, lastId, client, userAgent } = readSubscription(request, settings, ["json", "raw"]);
   const link: Link = {
     id: newId(),
     format: form === "raw" ? "websocket-raw" : "websocket-json",
     node: scene.node,
     client: { topics, address: client, userAgent },
   };
+  const kept = lastId === null ? [] : topics.filter((topic) => settings.history.of(topic) !== null);
+  if (lastId !== null && kept.length > 0) link.resume = await resumeOf(scene, lastId, kept);
   return openSocket(scene, topics[0] ?? "", link, new Request("https://topic/", { headers: handshake(request) }));
 }
 

@@ -19,7 +19,8 @@ export class Ledger {
   /** Connection of this object to its topics beside this object's. */
   readonly extras = new Map<string, Set<string>>();
 
-  private stored: boolean;
+  /** Whether the object's storage holds any of it. */
+  stored: boolean;
 
   constructor(private readonly sql: SqlStorage) {
     this.stored = sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'parts'").toArray().length > 0;

@@ -23,10 +23,14 @@ export interface Member {
   bad: number;
   badAt: number;
   counters?: Counters;
+  /** Whether it is being given what it missed: a life of the object that ends meanwhile ends the socket too. */
+  resuming?: boolean;
 }
 
 export class Members {
   readonly counters: Counters = { events: 0, last: null };
+  /** Those whose replay broke off with the object's last life. */
+  readonly interrupted: string[] = [];
 
   private readonly byId = new Map<string, { socket: WebSocket; member: Member }>();
   private subscribed = 0;
@@ -38,6 +42,7 @@ export class Members {
       if (socket.readyState !== WebSocket.OPEN) continue;
       const member = socket.deserializeAttachment() as Member;
       this.add(socket, member);
+      if (member.resuming) this.interrupted.push(member.id);
       if (member.counters !== undefined && member.counters.events >= this.counters.events) {
         Object.assign(this.counters, member.counters);
       }
@@ -103,11 +108,11 @@ export class Members {
   }
 
   /** Write an event to every member of the topic; returns to how many subscribers. */
-  deliver(outgoing: Outgoing, sees: (member: Member, socket: WebSocket) => boolean): number {
+  deliver(outgoing: Outgoing, sees: (member: Member) => boolean): number {
     let sent = 0;
     for (const { socket, member } of this.byId.values()) {
       if (!member.own && member.format !== "tail") continue;
-      if (!sees(member, socket)) continue;
+      if (!sees(member)) continue;
       if (send(socket, outgoing.frame(member.format)) && member.format !== "tail") sent += 1;
     }
     return sent;

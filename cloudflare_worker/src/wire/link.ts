@@ -21,15 +21,27 @@ export interface Link {
   node: string;
   /** Only of `websocket-*`: the client's topics, this object's among them, and what the lists show. */
   client?: { topics: string[]; address: string; userAgent: string };
-  /** Whether it takes up where it left: the id of the last event that it got, and the event's number in this topic. */
-  lastId?: string;
+  /** Only where it takes up where it left. */
+  resume?: Resume;
 }
 
-/** What an object tells a link beside events. */
+/** Where a client stands that comes back. */
+export interface Resume {
+  /** Id of the last event that it got. */
+  lastId: string;
+  /** When that was stored in any of its topics, in milliseconds; null when none keeps it. */
+  storedAt: number | null;
+}
+
+/** What an object tells a link beside events. `page` ends a part of what the client missed; `end` says it was the last. */
 export type Control =
   | { type: "close"; reason: string; retry: number }
   | { type: "gap"; topic: string; missed: number | null; reason: string }
+  | { type: "page"; end: boolean }
   | { type: "ask" };
+
+/** What a link sends to be given the next page of what its client missed. */
+export const MORE = "more";
 
 /** What a link answers to `ask`: the figures of the stream that it feeds. */
 export interface Figures {
@@ -51,10 +63,14 @@ export class Outgoing {
   /**
    * @param event What was published.
    * @param key Names the event for connections to which it may come from several objects; empty where that cannot be.
+   * @param topic By which topic it comes.
+   * @param number Its number there, null where it is not kept.
    */
   constructor(
     readonly event: Event,
     readonly key: string,
+    readonly topic: string,
+    readonly number: number | null,
   ) {}
 
   frame(format: Format): string {
@@ -103,7 +119,7 @@ export function readMessage(message: string): LinkMessage {
 }
 
 /** Write what a stream's client is told of a control message. */
-export function controlFrame(control: Exclude<Control, { type: "ask" }>): string {
+export function controlFrame(control: Extract<Control, { type: "close" | "gap" }>): string {
   if (control.type === "close") {
     const { reason, retry } = control;
     return encodeControl("gateway.close", { reason, retry }, retry);

@@ -1,6 +1,6 @@
 /** WebSocket: the JSON objects, and the commands. */
 
-import { DEFAULT_EVENT_TYPE, parseTopics, type Event } from "../events";
+import { checkId, DEFAULT_EVENT_TYPE, parseTopics, type Event } from "../events";
 import { InvalidInput } from "../exceptions";
 
 /** Largest message taken from a client, in bytes: the longest command (100 topics of 255) fits twice. */
@@ -14,11 +14,16 @@ export const CLOSE_NORMAL = 1000;
 export const CLOSE_POLICY = 1008;
 /** A message over `MAX_MESSAGE_BYTES`. */
 export const CLOSE_TOO_BIG = 1009;
+/** What the client missed cannot be read now (registered with IANA). */
+export const CLOSE_TRY_AGAIN = 1013;
 
 const ADVICE = 'send {"type":"subscribe","topics":[…]}, {"type":"unsubscribe","topics":[…]} or {"type":"ping"}';
 
 /** What a client asked for on `/ws`. */
-export type Command = { type: "ping" } | { type: "subscribe" | "unsubscribe"; topics: string[] };
+export type Command =
+  | { type: "ping" }
+  | { type: "unsubscribe"; topics: string[] }
+  | { type: "subscribe"; topics: string[]; lastId: string | null };
 
 /**
  * Read one message from a client.
@@ -37,7 +42,10 @@ export function parseCommand(message: string | ArrayBuffer, limit: number): Comm
   } catch {
     throw new InvalidInput("invalid-request", `The message is not JSON; ${ADVICE}.`);
   }
-  const { type, topics } = (typeof command === "object" && command !== null ? command : {}) as Record<string, unknown>;
+  const { type, topics, last_event_id } = (typeof command === "object" && command !== null ? command : {}) as Record<
+    string,
+    unknown
+  >;
   if (type === "ping") return { type };
   if (type !== "subscribe" && type !== "unsubscribe") {
     throw new InvalidInput("invalid-request", `The message is no command; ${ADVICE}.`);
@@ -52,7 +60,14 @@ export function parseCommand(message: string | ArrayBuffer, limit: number): Comm
     }
     return topic;
   });
-  return { type, topics: parseTopics(names, limit, "topics") };
+  const parsed = parseTopics(names, limit, "topics");
+  return type === "unsubscribe" ? { type, topics: parsed } : { type, topics: parsed, lastId: lastIdOf(last_event_id) };
+}
+
+function lastIdOf(value: unknown): string | null {
+  if (value === undefined || value === null || value === "") return null;
+  if (typeof value === "string") return checkId(value, "last_event_id");
+  throw new InvalidInput("invalid-id", "last_event_id must be a string: the id of the last event that came.");
 }
 
 /** Write an event as the JSON object that WebSocket clients, `format=json` and tails see. */
