@@ -14,7 +14,7 @@ import pytest
 from tests.conformance.subject import Gateway, JsonSocket, assert_problem
 from tests.raw.sse import SseStream
 
-WAYS = ("header", "query", "websocket", "command")
+WAYS = ("header", "query", "websocket", "websocket header", "command")
 WITHIN = 20.0
 LIMIT = 1000
 """Events that the topics of this suite keep (`HISTORY` in tests/run_conformance.py)."""
@@ -62,6 +62,9 @@ async def come_back(gateway: Gateway, way: str, topics: Sequence[str], last_id: 
     elif way == "query":
         async with gateway.sse(*topics, query=query) as stream:
             yield Back(stream)
+    elif way == "websocket header":
+        async with gateway.websocket(*topics, headers={"last-event-id": last_id}) as socket:
+            yield Back(socket)
     elif way == "websocket":
         async with gateway.websocket(*topics, query=query) as socket:
             yield Back(socket)

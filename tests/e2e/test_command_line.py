@@ -287,6 +287,39 @@ def test_a_subscription_outlives_its_gateway(relay: Relay, topic: str, transport
     assert b"last-event-id: id-of-the-first\r\n" in relay.requests[-1].lower()
 
 
+@pytest.fixture(scope="module")
+def keeping() -> Iterator[RunningGateway]:
+    with RunningGateway(retry_ms=200, history="topic-*=10") as running:
+        yield running
+
+
+@TRANSPORTS
+def test_a_subscription_begins_after_an_event_and_misses_nothing_when_it_is_cut(
+    relay: Relay, keeping: RunningGateway, topic: str, transport: list[str]
+) -> None:
+    for number in range(4):
+        assert publish(keeping, topic, f"data {number}", str(number)) is not None
+    relay.listen(keeping.url)
+    arguments = ("subscribe", topic, "--since", "1", "--count", "4", *transport)
+    with Command(*arguments, url=relay.url) as subscriber:
+        subscriber.wait_for("data 3")
+        relay.cut()
+        for number in range(4, 6):
+            assert publish(keeping, topic, f"data {number}", str(number)) is not None
+        assert subscriber.end() == 0, subscriber.err
+    assert [line.rsplit("  ", 1)[-1] for line in subscriber.out] == [f"data {number}" for number in range(2, 6)]
+
+
+@TRANSPORTS
+def test_where_nothing_is_known_of_the_event_the_gap_is_told(
+    keeping: RunningGateway, topic: str, transport: list[str]
+) -> None:
+    publish(keeping, topic, "kept", "1")
+    with Command("subscribe", topic, "--since", "never", "--count", "1", *transport, url=keeping.url) as subscriber:
+        assert subscriber.end() == 0, subscriber.err
+        assert any(line.startswith("Gap: ") and "unknown-id" in line for line in subscriber.err)
+
+
 @TRANSPORTS
 def test_a_cut_connection_is_made_again(
     relay: Relay, gateway: RunningGateway, topic: str, transport: list[str]

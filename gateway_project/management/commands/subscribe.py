@@ -27,7 +27,11 @@ class Command(BaseCommand):
         add_gateway(parser)
         parser.add_argument("--websocket", action="store_true", help="use a WebSocket instead of SSE")
         parser.add_argument(
-            "--last-event-id", metavar="ID", help="resume after this event, if the topic keeps its history"
+            "--since",
+            "--last-event-id",
+            dest="last_event_id",
+            metavar="ID",
+            help="begin after this event, where the topics keep history",
         )
         add_stream(parser)
 
