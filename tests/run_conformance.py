@@ -135,7 +135,7 @@ def run_server(server: str, nodes: int, arguments: Sequence[str]) -> int:
 
 
 def run_worker(arguments: Sequence[str]) -> int:
-    """Start the Cloudflare Worker and run the suite against it; it too must survive, and keep nothing of its clients."""
+    """Start the Cloudflare Worker and run the suite against it. It too must survive, and forget its clients."""
     if not WRANGLER.exists():
         print("not run: the Worker's packages are not installed (make worker)", file=sys.stderr)
         return 1

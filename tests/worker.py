@@ -99,22 +99,10 @@ class RunningWorker:
         variables = [part for name, value in self._settings.items() for part in ("--var", f"{name}:{value}")]
         self._process = subprocess.Popen(
             [
-                node(),
-                str(WRANGLER),
-                "dev",
-                bundle,
-                "--no-bundle",
-                "--config",
-                str(FOLDER / "wrangler.jsonc"),
-                "--local",
-                "--ip",
-                "127.0.0.1",
-                "--port",
-                "0",
-                "--inspector-port",
-                "0",
-            ]
-            + ["--persist-to", self._folder, "--show-interactive-dev-session=false", *variables, *self._arguments],
+                *[node(), str(WRANGLER), "dev", bundle, "--no-bundle", "--config", str(FOLDER / "wrangler.jsonc")],
+                *["--local", "--ip", "127.0.0.1", "--port", "0", "--inspector-port", "0"],
+                *["--persist-to", self._folder, "--show-interactive-dev-session=false", *variables, *self._arguments],
+            ],
             cwd=FOLDER,
             env=inherited_environment(),
             stdin=subprocess.DEVNULL,
@@ -139,8 +127,8 @@ class RunningWorker:
         return self
 
     def _bundle(self) -> str:
-        # Bundled as for a deployment: `dev` would put code of its own around the Worker, which reads the bodies that the
-        # Worker leaves unread, and would begin anew with each change of the sources.
+        # Bundled as for a deployment: `dev` would put code of its own around the Worker, which reads the bodies that
+        # the Worker leaves unread, and would begin anew with each change of the sources.
         folder = Path(self._folder, "bundle")
         built = subprocess.run(
             [node(), str(WRANGLER), "deploy", "--dry-run", "--outdir", str(folder)],
