@@ -17,6 +17,7 @@ from topics.asgi import Message, Receive
 from topics.conf import GatewaySettings
 from topics.cors import Cors
 from topics.exceptions import PlacementUnavailable
+from topics.history.rules import parse_rules
 from topics.placement.memory import MemoryPlacement
 from topics.runtime import Runtime, running, shut_down
 
@@ -138,6 +139,19 @@ async def test_subscribers_that_leave_while_the_body_is_read_make_it_a_drop(runt
     answer = await post(leave_meanwhile)
     assert (answer.status, answer.headers[b"x-sse-dropped"]) == (204, b"no-subscribers")
     assert (runtime.hub.published, runtime.hub.dropped) == (0, 1)
+
+
+async def test_a_topic_that_keeps_history_answers_200_without_a_subscriber(settings: Settings) -> None:
+    settings.GATEWAY = GatewaySettings(api_keys=("unit-key",), drain_seconds=0, history=parse_rules("news=9"))
+    try:
+        await running()
+        answer = await post(body(b"x"), x_sse_topic="news,nobody")
+        assert (answer.status, json.loads(answer.body)) == (200, {"id": "42", "subscribers": 0, "topics": {"news": 0}})
+        answer = await post(body(b"\xff"))
+        assert answer.status == 400
+        assert (await post(unread, x_sse_topic="nobody")).status == 204
+    finally:
+        await shut_down()
 
 
 class Away(MemoryPlacement):

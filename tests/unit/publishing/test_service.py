@@ -1,12 +1,12 @@
 """The one way in for events: counted, logged, in order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from structlog.testing import capture_logs
 
-from publishing.service import drop, publish
+from publishing.service import deliverable, drop, publish
 from tests.unit.topics.scripted import Client, settings
 from topics import metrics
 from topics.encoding import Format
@@ -15,6 +15,8 @@ from topics.exceptions import InvalidInput
 from topics.hub import BACKLOG_EVENTS
 from topics.runtime import Runtime
 
+Started = Callable[..., Awaitable[Runtime]]
+
 
 @pytest.fixture
 async def runtime() -> AsyncIterator[Runtime]:
@@ -22,6 +24,20 @@ async def runtime() -> AsyncIterator[Runtime]:
     await runtime.start()
     yield runtime
     await runtime.close()
+
+
+@pytest.fixture
+async def started() -> AsyncIterator[Started]:
+    runtimes: list[Runtime] = []
+
+    async def start(**variables: object) -> Runtime:
+        runtimes.append(Runtime(settings(**variables)))
+        await runtimes[-1].start()
+        return runtimes[-1]
+
+    yield start
+    for runtime in runtimes:
+        await runtime.close()
 
 
 async def join(runtime: Runtime, *topics: str) -> Client:
@@ -64,6 +80,32 @@ async def test_a_publish_to_nobody_is_dropped_logged_and_shown_to_tails(runtime:
     shown = bytes(tail.writer.received)
     assert shown.count(b"event: dropped\n") == 2
     assert b"the data" not in shown
+
+
+async def test_a_topic_that_keeps_history_takes_every_publish(started: Started) -> None:
+    runtime = await started(HISTORY="kept=9")
+    assert await deliverable(runtime, ("a", "kept"), "1")
+    assert not await deliverable(runtime, ("a", "b"), "1")
+    routed = await publish(runtime, Event(("a", "kept"), "1", "x"))
+    assert dict(routed.topics) == {"kept": 0}
+    assert (runtime.hub.published, runtime.hub.dropped) == (1, 0)
+
+
+async def test_a_publish_that_is_tried_again_is_answered_as_the_first_time(started: Started) -> None:
+    runtime = await started(DEDUPE_SECONDS=60)
+    client = await join(runtime, "a", "b")
+    first = await publish(runtime, Event(("a",), "1", "x"))
+    again = await publish(runtime, Event(("a",), "1", "x"))
+    assert dict(first.topics) == dict(again.topics) == {"a": 1}
+    assert (runtime.hub.published, runtime.hub.dropped) == (1, 0)
+    await publish(runtime, Event(("a", "b"), "1", "x"))
+    assert runtime.hub.published == 2
+    # Also after its subscribers have left; what nobody got may come again.
+    await runtime.detach(client.connection)
+    assert await deliverable(runtime, ("a", "c"), "1")
+    assert not await deliverable(runtime, ("c",), "1")
+    assert dict((await publish(runtime, Event(("a",), "1", "x"))).topics) == {"a": 1}
+    assert runtime.hub.dropped == 0
 
 
 @pytest.mark.parametrize("data", ["\ud800", "x" * 100 + "\udfff", "\udcff\ud800"])

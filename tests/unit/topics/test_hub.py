@@ -143,6 +143,40 @@ async def test_every_topic_has_one_order_and_every_connection_sees_an_event_once
     assert hub.delivered == expected
 
 
+@given(published=st.lists(st.tuples(subsets, st.booleans()), max_size=40), slice_size=st.sampled_from([1, 2, SLICE]))
+async def test_events_that_are_kept_reach_each_connection_in_the_order_of_their_positions(
+    published: list[tuple[list[str], bool]], slice_size: int
+) -> None:
+    hub = Hub("node-1", retry_ms=3000)
+    clients = [join(hub, Client(topics)) for topics in (TOPICS, ("a", "b"), ("c",))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub_module, "SLICE", slice_size)
+        log: list[Event] = []
+        for topics, kept in published:
+            log.append(event(len(log), *topics))
+            log[-1].position = len(log) if kept else None
+            hub.deliver(log[-1])
+        await turns(len(log) * len(clients) + 2)
+    for client in clients:
+        held = set(client.connection.topics)
+        seen = ids(client)
+        assert len(seen) == len([each for each in log if held.intersection(each.topics)])
+        kept_ids = [each.id for each in log if each.position is not None and held.intersection(each.topics)]
+        assert [one for one in seen if one in set(kept_ids)] == kept_ids
+        for topic in held:
+            order = [each.id for each in log if topic in each.topics]
+            assert [one for one in seen if one in set(order)] == order
+
+
+async def test_events_of_topics_without_history_are_joined_also_beside_others(hub: Hub) -> None:
+    first, second = join(hub, Client(["a"])), join(hub, Client(["b"]))
+    for number in range(10):
+        hub.deliver(event(number, "ab"[number % 2]))
+    await turns()
+    # The opening, and one write for all.
+    assert [len(client.writer.writes) for client in (first, second)] == [2, 2]
+
+
 async def test_a_large_fan_out_lets_others_in_between(hub: Hub) -> None:
     clients = [join(hub, Client(["news"])) for _ in range(2 * SLICE + 1)]
     hub.deliver(event(1))

@@ -10,7 +10,7 @@ from tests.unit.topics.scripted import settings
 from tests.unit.topics.strategies import names
 from topics.asgi import Scope
 from topics.consumers.subscription import Subscription, read_subscription
-from topics.exceptions import InvalidInput
+from topics.exceptions import InvalidId, InvalidInput
 
 SETTINGS = settings(MAX_TOPICS=4, TRUSTED_PROXIES="10.0.0.0/8")
 
@@ -90,6 +90,33 @@ def test_a_percent_encoded_topic_is_decoded_by_the_query_and_no_further() -> Non
     topic = "https://example.org/a%2Fb?x=y&z"
     assert read(b"topic=" + quote(topic, safe="").encode()).topics == (topic,)
     assert read(b"", (b"x-sse-topic", topic.encode())).topics == (topic,)
+
+
+@pytest.mark.parametrize(
+    ("header", "query", "last_id"),
+    [
+        (None, "", None),
+        (b"7", "", "7"),
+        (None, "&last_event_id=7%2F1", "7/1"),
+        (b"7", "&last_event_id=8", "7"),
+        (b"", "&last_event_id=8", "8"),
+        (b"", "&last_event_id=", None),
+        (b"7", "&last_event_id=not%20an%20id", "7"),
+    ],
+)
+def test_where_a_client_stands_is_in_the_header_or_else_in_the_query(
+    header: bytes | None, query: str, last_id: str | None
+) -> None:
+    headers = [] if header is None else [(b"last-event-id", header)]
+    assert read(f"topic=a{query}".encode(), *headers).last_id == last_id
+
+
+@pytest.mark.parametrize("last_id", ["a b", "a,b", "x" * 256, "\xe9", "\x01"])
+def test_a_place_to_stand_that_is_no_id_is_refused(last_id: str) -> None:
+    with pytest.raises(InvalidId, match="last-event-id"):
+        read(b"topic=a", (b"last-event-id", last_id.encode("latin-1")))
+    with pytest.raises(InvalidId, match="last_event_id"):
+        read(f"topic=a&last_event_id={quote(last_id)}".encode())
 
 
 def test_who_subscribes_is_kept() -> None:

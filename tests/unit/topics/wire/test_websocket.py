@@ -90,6 +90,20 @@ def test_every_list_of_topics_makes_a_command(topics: list[str], kind: str) -> N
     assert (command.type, command.topics) == (kind, tuple(topics))
 
 
+@pytest.mark.parametrize(
+    ("given", "last_id"), [({}, None), ({"last_event_id": ""}, None), ({"last_event_id": "7"}, "7")]
+)
+def test_a_subscription_may_say_where_its_client_stands(given: dict[str, str], last_id: str | None) -> None:
+    text = json.dumps({"type": "subscribe", "topics": ["a"], **given})
+    assert parse_command(text, limit=1) == Command("subscribe", ("a",), last_id)
+
+
+@pytest.mark.parametrize("last_id", [7, ["7"], True, "a b", "a,b", "x" * 256])
+def test_a_place_to_stand_that_is_no_id_is_refused(last_id: object) -> None:
+    with pytest.raises(InvalidInput, match="last_event_id"):
+        parse_command(json.dumps({"type": "subscribe", "topics": ["a"], "last_event_id": last_id}), limit=1)
+
+
 def test_a_ping_needs_nothing() -> None:
     assert parse_command('{"type":"ping","extra":1}', limit=1) == Command("ping")
 
