@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -94,12 +94,12 @@ class Gateway:
         return len(nodes) == len(self.nodes) and not any(each["connections"] for each in nodes)
 
 
-@pytest.fixture(scope="session", params=["memory", "redis"])
-def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
-    """A gateway for all tests: one node, or three on a Redis. Both servers take part."""
+@contextmanager
+def gateway_of(kind: str, **more: object) -> Iterator[Gateway]:
+    """Run a gateway: one node, or three on a Redis."""
     with ExitStack() as stack:
-        settings: dict[str, Any] = {"slow_reader": "drop-oldest", "retry_ms": 200}
-        if request.param == "memory":
+        settings: dict[str, Any] = {"slow_reader": "drop-oldest", "retry_ms": 200, **more}
+        if kind == "memory":
             made = Gateway("memory", settings, ["daphne"])
         else:
             if BINARY is None:
@@ -108,6 +108,13 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
             settings |= {"redis_url": redis.url, "node_ttl_seconds": NODE_TTL_SECONDS}
             made = Gateway("redis", settings, ["uvicorn", "daphne", "uvicorn"])
         made.start(stack)
+        yield made
+
+
+@pytest.fixture(scope="session", params=["memory", "redis"])
+def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
+    """A gateway for all tests: one node, or three on a Redis. Both servers take part."""
+    with gateway_of(request.param) as made:
         yield made
 
 

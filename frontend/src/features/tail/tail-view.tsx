@@ -109,7 +109,9 @@ export function TailView({ topic, last }: { topic: string; last: number }) {
           <NativeSelect
             aria-label="Begin with"
             value={last}
-            onChange={(event) => navigate({ view: "tail", topic, last: event.target.value }, { replace: true })}
+            onChange={(event) =>
+              navigate({ view: "tail", topic, last: event.target.value.replace(/^0$/, "") }, { replace: true })
+            }
           >
             {LAST_CHOICES.map((choice) => (
               <option key={choice} value={choice}>
