@@ -21,6 +21,8 @@ from gateway_project.front import Front
 from gateway_project.handler import Handler
 from gateway_project.health import PROBES
 from gateway_project.lifecycle import shut_down
+from gateway_project.older.api import OlderApi
+from gateway_project.older.streams import ChannelStream, TutorialStream, UserStream, by_user
 from publishing.endpoint import PUBLISH_HEADERS, PublishEndpoint
 from publishing.keys import Keys
 from topics.asgi import Application, Receive, Scope, Send
@@ -63,7 +65,20 @@ _HTTP: dict[str, Application] = {
         body_seconds=_gateway.body_timeout_seconds,
         broadcast=_gateway.broadcast,
     ),
-    "/sse": SseConsumer.as_asgi(cors=_subscriber_cors),
+    "/sse": by_user(
+        SseConsumer.as_asgi(cors=_subscriber_cors),
+        UserStream.as_asgi(cors=_subscriber_cors, default=_gateway.default_user_id or ""),
+        default=_gateway.default_user_id or "",
+    ),
+    "/sse/connect": ChannelStream.as_asgi(cors=_subscriber_cors),
+    "/api/events": TutorialStream.as_asgi(cors=_subscriber_cors),
+    **OlderApi(
+        keys=_keys,
+        open_to_all=_gateway.older_api_open,
+        cors=_admin_cors,
+        max_body_bytes=_gateway.max_body_bytes,
+        body_seconds=_gateway.body_timeout_seconds,
+    ).endpoints(),
     "/ws": _ws_over_http,
     "/api/v1/tail": TailConsumer.as_asgi(keys=_keys, cors=_admin_cors),
     **PROBES,

@@ -8,8 +8,11 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 
+from django.conf import settings
+
 from publishing.sources import running as running_sources
 from topics.asgi import Application, Receive, Scope, Send
+from topics.consumers.subscription import header
 from topics.exceptions import PlacementUnavailable
 from topics.problems import method_not_allowed
 from topics.responses import refuse, respond
@@ -49,7 +52,8 @@ def _not_ready(status: str, detail: str) -> Answer:
     return 503, {"status": status, "detail": detail}
 
 
-def _endpoint(ask: Callable[[], Awaitable[Answer]]) -> Application:
+def _endpoint(ask: Callable[[], Awaitable[Answer]], word: str) -> Application:
+    # The word is what clients of an older service look for.
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
         if method == "OPTIONS":
@@ -59,9 +63,10 @@ def _endpoint(ask: Callable[[], Awaitable[Answer]]) -> Application:
             await refuse(send, method_not_allowed(method, _ALLOW))
             return
         status, answer = await ask()
-        body = json.dumps(answer).encode()
+        plain = settings.GATEWAY.older_probes or (header(scope, b"accept") or b"").startswith(b"text/plain")
+        body = (word if status == 200 else str(answer["status"])).encode() if plain else json.dumps(answer).encode()
         headers = [
-            (b"content-type", b"application/json"),
+            (b"content-type", b"text/plain" if plain else b"application/json"),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
         ]
@@ -72,5 +77,5 @@ def _endpoint(ask: Callable[[], Awaitable[Answer]]) -> Application:
     return application
 
 
-PROBES: dict[str, Application] = {"/health": _endpoint(_health), "/ready": _endpoint(_ready)}
+PROBES: dict[str, Application] = {"/health": _endpoint(_health, "OK"), "/ready": _endpoint(_ready, "READY")}
 """The endpoints by path."""

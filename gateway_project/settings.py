@@ -8,6 +8,7 @@ from typing import Any
 from dotenv import dotenv_values
 
 from gateway_project.logs import logging_config
+from gateway_project.older.environment import translate
 from topics import conf
 from topics.history.database.address import databases
 
@@ -15,9 +16,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # The environment wins over `.env`, as everywhere. Tests name an empty file, to be free of a developer's own.
 DOTENV = Path(os.environ.get("SSE_GATEWAY_DOTENV", BASE_DIR / ".env"))
-GATEWAY, GATEWAY_PROBLEMS = conf.load(
-    {**{name: value or "" for name, value in dotenv_values(DOTENV).items()}, **os.environ}
-)
+_ENVIRONMENT = {**{name: value or "" for name, value in dotenv_values(DOTENV).items()}, **os.environ}
+GATEWAY, GATEWAY_PROBLEMS = conf.load({**translate(_ENVIRONMENT), **_ENVIRONMENT})
 
 DEBUG = False
 # The gateway builds no address from the Host header, and is reached by names that it cannot know.

@@ -27,6 +27,19 @@ class SourceSettings(BaseModel):
         le=100,
         description="Tries after which a message that cannot be published is given up: it must not hold up others.",
     )
+    older_api_open: bool = Field(
+        default=False,
+        description="Whether `POST /api/send` and `GET /api/stats` answer without a key, as the older service did.",
+    )
+    older_probes: bool = Field(
+        default=False,
+        description="Whether `/health` and `/ready` answer `OK` and `READY` in plain text also without being asked to.",
+    )
+    default_user_id: str | None = Field(
+        default=None,
+        max_length=200,
+        description="User of requests to `/sse` that name neither a topic nor a `user_id`; none when not set.",
+    )
     redis_pubsub_url: str | None = Field(
         default=None, description="Redis of the source `redis-pubsub`. Default: `GATEWAY_REDIS_URL`."
     )
@@ -83,6 +96,7 @@ class SourceSettings(BaseModel):
         "redis_streams_group",
         "postgres_channel",
         "postgres_outbox",
+        "default_user_id",
     )
     @classmethod
     def _names_can_be_read(cls, names: tuple[str, ...] | str | None) -> tuple[str, ...] | str | None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import secrets
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 
@@ -11,9 +9,8 @@ from publishing import service
 from publishing.sources import metrics
 from publishing.sources.backoff import Backoff
 from publishing.sources.base import Outcome
-from topics.conf import GatewaySettings
-from topics.events import Event, check_event_type, check_id, check_retry, parse_topics
-from topics.exceptions import GatewayError, InvalidData, InvalidInput, InvalidTopic, PlacementUnavailable
+from publishing.sources.events import make_event
+from topics.exceptions import GatewayError, InvalidInput, PlacementUnavailable
 from topics.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -66,7 +63,7 @@ class Intake:
             NotTheOne: Another node runs this source; the message is not dealt with.
         """
         try:
-            accepted = _event(topics, data, id, event, retry, self._runtime.settings)
+            accepted = make_event(topics, data, id, event, retry, settings=self._runtime.settings)
         except InvalidInput as error:
             return self.dead(error.detail, id=id)
         patience = Backoff(first=0.1, longest=2.0)
@@ -100,39 +97,3 @@ class Intake:
         self.counts[outcome] += 1
         metrics.MESSAGES.labels(self._source, outcome.value).inc()
         return outcome
-
-
-def _event(
-    topics: Iterable[str],
-    data: object,
-    id: object,
-    event: object,
-    retry: object,
-    settings: GatewaySettings,
-) -> Event:
-    """Check what a source was told, of whatever types it is, and make it an event.
-
-    Raises:
-        InvalidInput: It breaks a rule.
-    """
-    names = [topics] if isinstance(topics, str) else list(topics)
-    if not names:
-        raise InvalidTopic("The message names no topic.")
-    if not isinstance(data, str):
-        raise InvalidData("data must be text.")
-    limit = settings.max_event_bytes
-    # A character takes one byte at least: what is too long needs no encoding to say so.
-    if len(data) > limit or (not data.isascii() and len(data.encode("utf-8", "surrogatepass")) > limit):
-        raise InvalidData(f"data is over {limit} bytes of UTF-8.")
-    return Event(
-        topics=parse_topics([str(name) for name in names], limit=settings.max_topics, where="The message"),
-        id=new_id() if id is None else check_id(str(id), where="id"),
-        data=data,
-        event=None if event is None else check_event_type(str(event), where="The event type"),
-        retry=None if retry is None else check_retry(str(retry), where="retry"),
-    )
-
-
-def new_id() -> str:
-    """Return an id for a message that has none: unique, and sortable by time."""
-    return f"{time.time_ns() // 1_000_000:x}-{secrets.token_hex(6)}"

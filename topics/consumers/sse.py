@@ -6,7 +6,7 @@ from topics.asgi import Message
 from topics.connection import Connection
 from topics.consumers.base import StreamConsumer
 from topics.consumers.stream import SSE_HEADERS, open_stream, response_writer
-from topics.consumers.subscription import header, read_subscription
+from topics.consumers.subscription import Subscription, header, read_subscription
 from topics.cors import Cors
 from topics.encoding import Format
 from topics.exceptions import InvalidInput, PlacementUnavailable, Refused
@@ -52,7 +52,7 @@ class SseConsumer(StreamConsumer):
             await refuse(self.base_send, method_not_allowed(method, ALLOW), headers)
             raise StopConsumer
         try:
-            subscription = read_subscription(self.scope, settings, formats=("raw", "json"))
+            subscription = self.read()
             self._runtime.check_room(subscription.client)
             if method == "HEAD":
                 await respond(self.base_send, 200, [*SSE_HEADERS, *headers])
@@ -76,6 +76,18 @@ class SseConsumer(StreamConsumer):
         }
         first = sse.encode_control("gateway.open", opened, retry=settings.retry_ms)
         await open_stream(self.base_send, connection, headers, first)
+        self.opened(connection)
+
+    def read(self) -> Subscription:
+        """Read the request.
+
+        Raises:
+            InvalidInput: Which part of it is wrong, and what to do.
+        """
+        return read_subscription(self.scope, self._runtime.settings, formats=("raw", "json"))
+
+    def opened(self, connection: Connection) -> None:
+        """Act once the stream has begun."""
 
     async def http_disconnect(self, message: Message) -> None:
         """End: the client has gone, or the response is complete."""

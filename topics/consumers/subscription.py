@@ -74,13 +74,16 @@ def read_query(scope: Scope) -> list[tuple[str, str]]:
     return parameters
 
 
-def read_subscription(scope: Scope, settings: GatewaySettings, formats: Iterable[str]) -> Subscription:
+def read_subscription(
+    scope: Scope, settings: GatewaySettings, formats: Iterable[str], also: Iterable[str] = ()
+) -> Subscription:
     """Read topics, format, where the client stands, and its identity.
 
     Args:
         scope: ASGI's, of type http or websocket.
         settings: For the limits.
         formats: Values of `format` that this endpoint knows.
+        also: Topics that the request names in a way of its own.
 
     Raises:
         InvalidInput: Which field is wrong, and what to do.
@@ -89,7 +92,8 @@ def read_subscription(scope: Scope, settings: GatewaySettings, formats: Iterable
     from_header = [value.decode("latin-1") for value in header_values(scope, b"x-sse-topic")]
     from_query = [value for name, value in query if name == "topic"]
     limit = settings.max_topics
-    topics = dict.fromkeys(parse_topics(from_header, limit=limit, where="x-sse-topic"))
+    topics = dict.fromkeys(also)
+    topics |= dict.fromkeys(parse_topics(from_header, limit=limit, where="x-sse-topic"))
     topics |= dict.fromkeys(parse_topics(from_query, limit=limit, where="The query parameter topic"))
     if not topics:
         raise InvalidTopic("No topic is given; send the header x-sse-topic or the query parameter topic.")

@@ -9,6 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from gateway_project.older import environment as older
+
 logger = logging.getLogger("gateway_project.serve")
 
 MAX_WORKERS = 256
@@ -36,13 +38,18 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the options; docs/reference/command-line.md lists them, and a test compares."""
-        parser.add_argument("--bind", default="127.0.0.1", help="Address to listen on (default: %(default)s).")
+        parser.add_argument(
+            "--bind",
+            # The name by which the older Go service knew it, as SSE_PORT below.
+            default=os.environ.get("SSE_HOST") or "127.0.0.1",
+            help="Address to listen on (default: SSE_HOST in the environment, or 127.0.0.1).",
+        )
         parser.add_argument(
             "--port",
             type=_port,
             # The name by which Cloud Run, Heroku and others tell it.
-            default=os.environ.get("PORT") or "8080",
-            help="Port to listen on; 0 takes a free one (default: PORT in the environment, or 8080).",
+            default=os.environ.get("PORT") or older.port(os.environ) or "8080",
+            help="Port to listen on; 0 takes a free one (default: PORT or SSE_PORT in the environment, or 8080).",
         )
         parser.add_argument(
             "--server",
