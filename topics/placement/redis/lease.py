@@ -187,9 +187,12 @@ class Lease:
 
     async def _register(self) -> None:
         for _ in range(3):
+            # Before all else: what goes wrong from here on, or leads elsewhere, must be seen at the end.
+            self._broken = False
+            await self.client.ping()
             if self._reopen or self._heard_run != self._run:
-                await self._resubscribe()
                 self._reopen = False
+                await self._resubscribe()
             if self._arriving:
                 await self._arrive()
             if self.session and not self._lost:
@@ -197,7 +200,6 @@ class Lease:
                 status, *_ = await self._send_renewal("")
                 self._lost = status != b"ok"
             previous, self.session = self.session, secrets.token_hex(8)
-            self._broken = False
             await self._registrar.enroll(missed=self._lost)
             if await self._renew(previous or "-"):
                 return

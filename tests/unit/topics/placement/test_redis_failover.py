@@ -37,7 +37,8 @@ class Pair:
     """
 
     def __init__(self, stack: ExitStack) -> None:
-        self.former = stack.enter_context(RedisServer())
+        # A copy would be made 5 s after it is asked for.
+        self.former = stack.enter_context(RedisServer(arguments=("--repl-diskless-sync-delay", "0")))
         self.promoted = stack.enter_context(RedisServer())
         self.sentinel = stack.enter_context(SentinelServer(self.former.port))
         self.url = f"redis+sentinel://127.0.0.1:{self.sentinel.port}/main"
@@ -127,6 +128,28 @@ async def test_nodes_leave_a_former_master_that_goes_on_as_if_nothing_had_happen
             await is_with(place, pair.promoted)
         await hears(client, second, "x", 2)
         # What somebody may have published to the former one meanwhile is told before what comes of the new one.
+        assert [seen.type for seen in client.seen()][-2:] == ["gateway.gap", "message"]
+    finally:
+        await nodes.close()
+
+
+async def test_a_node_that_is_moved_while_it_renews_tells_its_connections(pair: Pair) -> None:
+    """It registers again at once, on connections that it has not asked yet whose they are."""
+    # Its lease must not run out meanwhile, which would be told too.
+    nodes = Nodes(pair.url, ttl=4)
+    try:
+        first, second = await nodes.add("a"), await nodes.add("b")
+        client = await first.join("x")
+        lease = await fall_silent(first)
+        await pair.copy()
+        await pair.name(pair.promoted)
+        assert await has_moved(lease.client)
+        lease.fail()
+        async with lease._renewing:
+            await lease._register()
+        lease.tend()
+        await is_with(second, pair.promoted)
+        await hears(client, second, "x", 1)
         assert [seen.type for seen in client.seen()][-2:] == ["gateway.gap", "message"]
     finally:
         await nodes.close()
