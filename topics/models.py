@@ -77,8 +77,8 @@ class HistoryEntry(models.Model):
 
     Attributes:
         number: Its number in the topic.
-        size: Bytes of its data; None for one that was never kept because it may not have been handed on, but whose id
-            some client may have.
+        size: Bytes of its data.
+        before: Position of the oldest forgotten event of the topic with the same id, None when none is known.
     """
 
     pk = models.CompositePrimaryKey("topic_id", "position")
@@ -86,7 +86,8 @@ class HistoryEntry(models.Model):
     position = models.BigIntegerField()
     number = models.BigIntegerField()
     event_id = models.CharField(max_length=255)
-    size = models.IntegerField(null=True)
+    size = models.IntegerField()
+    before = models.BigIntegerField(null=True)
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["topic", "event_id"], name="history_entry_id")]

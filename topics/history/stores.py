@@ -26,7 +26,7 @@ def build_history(settings: GatewaySettings, placement: Placement) -> History | 
                 raise TypeError("The history can only be kept in the Redis of the placement.")
             return RedisHistory(placement, settings.history)
         case "database":
-            history = DatabaseHistory(settings.history)
+            history = DatabaseHistory(settings.history, dedupe_seconds=settings.dedupe_seconds)
             if isinstance(placement, RedisPlacement):
                 placement.use_history(history, here=False)
             return history

@@ -65,7 +65,8 @@ class Migration(migrations.Migration):
                 ("position", models.BigIntegerField()),
                 ("number", models.BigIntegerField()),
                 ("event_id", models.CharField(max_length=255)),
-                ("size", models.IntegerField(null=True)),
+                ("size", models.IntegerField()),
+                ("before", models.BigIntegerField(null=True)),
                 (
                     "topic",
                     models.ForeignKey(

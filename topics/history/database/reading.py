@@ -49,12 +49,12 @@ class Reading:
         known = self._known(names)
         entries = self._entries.filter(topic_id__in=[topic.row.pk for topic in known.values()], event_id=last_id)
         by_key = {topic.row.pk: topic for topic in known.values()}
-        positions = {
-            position
-            for key, position, number, size in entries.values_list("topic_id", "position", "number", "size")
-            # One that was never kept has the number of the event before it.
-            if number + (size is None) > by_key[key].forgotten
-        }
+        positions: set[int] = set()
+        found = list(entries.values_list("topic_id", "position", "number", "before"))
+        if any(number > by_key[key].forgotten for key, _, number, _ in found):
+            # Older ones count as well, as far as anything tells of them.
+            positions.update(position for _, position, _, _ in found)
+            positions.update(before for *_, before in found if before is not None)
         after = min(positions, default=0)
         at = self._numbers_at({topic.row.pk: after for topic in known.values()}) if positions else {}
         gaps: list[Gap] = []
@@ -97,7 +97,7 @@ class Reading:
             if items and size >= LIST_BYTES:
                 break
             items.append((position, number))
-            size += length or 0
+            size += length
         events = self._events([position for position, _ in items])
         return Page(
             [Kept(events[position], {name: number}) for position, number in items if position in events],
@@ -177,7 +177,7 @@ class Reading:
 
     def _kept(self, row: HistoryTopic, limits: Limits, after: int) -> QuerySet[HistoryEntry]:
         start = max(after, row.evicted_position, _oldest(limits, self._now()))
-        entries = self._entries.filter(topic_id=row.pk, position__gt=start, size__isnull=False)
+        entries = self._entries.filter(topic_id=row.pk, position__gt=start)
         return entries if limits.events is None else entries.filter(number__gt=row.number - limits.events)
 
     def _behind(self, rows: Mapping[str, HistoryTopic], after: Mapping[str, int], limit: int) -> list[Row]:
@@ -192,7 +192,7 @@ class Reading:
             if len(positions) >= limit:
                 entries = entries.filter(position__lte=sorted(positions)[limit - 1])
             for position, key, number, size in entries.values_list("position", "topic_id", "number", "size")[:limit]:
-                found.append((position, key, number, size or 0))
+                found.append((position, key, number, size))
                 positions.add(position)
         return found
 

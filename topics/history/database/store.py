@@ -37,8 +37,10 @@ ANSWER_SECONDS = 10.0
 HAND_ON_SECONDS = 8.0
 """After which what was stored is not handed on any more: others may have had their turn since."""
 
-ROUTE_SECONDS = 5.0
-"""Longest wait for the placement to hand a batch on."""
+ROUTE_SECONDS = 4.0
+"""How long it is tried to hand a batch on to a placement that has just been there."""
+
+ROUTE_PAUSE = 0.05
 
 SWEEP_SECONDS = 1.0
 """How often it is looked whether something is to be let go of."""
@@ -74,16 +76,24 @@ class DatabaseHistory:
     Args:
         rules: What is kept.
         alias: The database's name among Django's.
+        dedupe_seconds: Within which an event with the id of another is the same one; 0 is off.
         clock: Tells the time, in seconds since the epoch.
     """
 
-    def __init__(self, rules: Rules, alias: str = "default", clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        alias: str = "default",
+        *,
+        dedupe_seconds: float = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         def now() -> int:
             return int(clock() * 1_000_000)
 
         self._rules = rules
         self._alias = alias
-        self._writing = Writing(alias, now)
+        self._writing = Writing(alias, now, int(dedupe_seconds * 1_000_000))
         self._trimming = Trimming(alias, rules, now, self._writing)
         self._reading = Reading(alias, rules, now)
         self._turn: Turn = turn_of(alias)
@@ -240,6 +250,13 @@ class DatabaseHistory:
     async def _hand_on(self, batch: Sequence[_Waiting]) -> None:
         # They start in their order, and a placement keeps the order in which it is asked.
         await asyncio.gather(*(self._route(each) for each in batch))
+        # Whether a command that failed was done cannot be known. It may be done twice, as nodes know its position.
+        loop = asyncio.get_running_loop()
+        end = loop.time() + ROUTE_SECONDS
+        for each in batch:
+            while each.sent and each.routed is None and loop.time() < end:
+                await asyncio.sleep(ROUTE_PAUSE)
+                await self._route(each)
 
     async def _route(self, each: _Waiting) -> None:
         if each.answer.done():
@@ -319,41 +336,41 @@ class DatabaseHistory:
             if drafts:
                 self._writing.insert(drafts, self._begin)
             for each in batch:
-                each.event.position = each.draft.position if each.draft.topics else None
+                each.event.position = each.draft.position or None
+            drafts = [draft for draft in drafts if draft.topics]
             if time.monotonic() < deadline:
                 handing = asyncio.run_coroutine_threadsafe(self._hand_on(batch), loop)
                 try:
-                    handing.result(ROUTE_SECONDS)
+                    handing.result(2 * ROUTE_SECONDS)
                 except NotInTime:
                     handing.cancel()
             self._take_back(batch, drafts)
 
     def _take_back(self, batch: Sequence[_Waiting], stored: Sequence[Draft]) -> None:
-        """Let go of what was stored and not handed on after all."""
+        """Let go of what was stored and went to nobody after all, and of what the placement knows as a repeat.
+
+        What may have gone out stays: its publisher is told that it failed, but a client may have it.
+        """
         left: list[Draft] = []
-        doubtful: list[Draft] = []
         changed = False
         for each in batch:
             if not each.draft.topics:
                 continue
-            if each.routed is None:
-                changed = True
-                if each.sent:
-                    doubtful.append(each.draft)
-            elif each.routed.repeated.isdisjoint(each.draft.topics):
+            repeated = frozenset() if each.routed is None else each.routed.repeated
+            if each.sent and repeated.isdisjoint(each.draft.topics):
                 left.append(each.draft)
-            else:
-                changed = True
-                draft = _without(each, each.routed.repeated)
-                if draft.topics:
-                    left.append(draft)
+                continue
+            changed = True
+            if each.sent:
+                rest = _without(each, repeated)
+                left += [rest] if rest.topics else []
         if changed:
             try:
-                self._writing.amend(stored, left, doubtful)
+                self._writing.amend(stored, left)
             except Error as error:
                 # They stay: a client may be given them, though their publishers are told that they failed.
                 logger.warning("history keeps events that failed", extra={"detail": str(error)})
-                self._hang_up()
+                self._leave()
 
     def _begin(self) -> None:
         self._wrote = True

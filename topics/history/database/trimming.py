@@ -1,10 +1,10 @@
 """Lets go of what is too much or too old, in small steps. Runs in the writer's thread."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import takewhile
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Min, QuerySet
 
 from topics.history.base import INDEXED_EVENTS, Limits
 from topics.history.database.writing import STEP, Writing
@@ -70,14 +70,16 @@ class Trimming:
         age = None if limits.seconds is None else int(limits.seconds * 1_000_000)
         floor = 0 if limits.events is None else topic.number - limits.events
         entries = HistoryEntry.objects.using(self._alias).filter(topic_id=topic.pk).order_by("position")
-        oldest = list(
-            entries.filter(position__gt=topic.evicted_position).values_list("position", "number", "size")[:STEP]
-        )
+        oldest = list(entries.filter(position__gt=topic.evicted_position).values_list("position", "number")[:STEP])
         gone = list(takewhile(lambda row: row[1] <= floor or (age is not None and row[0] <= now - age), oldest))
         if gone:
-            self._evict([position for position, _, size in gone if size is not None])
-            topic.evicted_position, topic.evicted, _ = gone[-1]
-        known = list(entries.filter(position__lte=topic.evicted_position).values_list("position", "number")[:STEP])
+            self._evict([position for position, _ in gone])
+            topic.evicted_position, topic.evicted = gone[-1]
+        known = list(
+            entries.filter(position__lte=topic.evicted_position).values_list(
+                "position", "number", "event_id", "before"
+            )[:STEP]
+        )
         forgotten = list(
             takewhile(
                 lambda row: (
@@ -87,8 +89,12 @@ class Trimming:
             )
         )
         if forgotten:
-            topic.forgotten_position, topic.forgotten = forgotten[-1]
+            topic.forgotten_position, topic.forgotten = forgotten[-1][:2]
             entries.filter(position__lte=topic.forgotten_position).order_by().delete()
+            oldest_of: dict[str, int] = {}
+            for position, _, event_id, before in forgotten:
+                oldest_of.setdefault(event_id, position if before is None else before)
+            self._mark(entries.filter(position__gt=topic.forgotten_position).order_by(), oldest_of)
         if STEP in (len(gone), len(forgotten)):
             topic.due = 0
         elif len(gone) == len(oldest) and len(forgotten) == len(known):
@@ -99,10 +105,18 @@ class Trimming:
         elif age is None:
             topic.due = None
         else:
-            first_kept = [position + age for position, _, _ in oldest[len(gone) :][:1]]
-            first_known = [position + 2 * age for position, _ in known[len(forgotten) :][:1]]
+            first_kept = [position + age for position, _ in oldest[len(gone) :][:1]]
+            first_known = [position + 2 * age for position, *_ in known[len(forgotten) :][:1]]
             topic.due = min(first_kept + first_known)
         topic.save(using=self._alias)
+
+    def _mark(self, left: QuerySet[HistoryEntry], oldest_of: Mapping[str, int]) -> None:
+        """Remember at the next event of the same id that it repeats one: its id does not tell where a client stands."""
+        again = left.filter(event_id__in=list(oldest_of)).values("event_id").annotate(next=Min("position"))
+        for event_id, position in again.values_list("event_id", "next"):
+            entry = left.filter(position=position)
+            entry.filter(before__isnull=True).update(before=oldest_of[event_id])
+            entry.filter(before__gt=oldest_of[event_id]).update(before=oldest_of[event_id])
 
     def _evict(self, positions: list[int]) -> None:
         events = HistoryEvent.objects.using(self._alias).filter(position__in=positions)

@@ -21,7 +21,7 @@ class Draft:
         event: What was published; gets its position here.
         topics: Those of its topics that it is stored in, and how much each keeps.
         data: In UTF-8.
-        position: In the order of all that is kept, from `Writing.insert`.
+        position: In the order of all that is kept, from `Writing.insert`; 0 when it is in none of them.
     """
 
     event: Event
@@ -36,36 +36,42 @@ class Writing:
     Args:
         alias: The database's name among Django's.
         now: Tells the time, in microseconds since the epoch.
+        dedupe: Microseconds in which an event with the id of another is the same one; 0 is off.
     """
 
-    def __init__(self, alias: str, now: Callable[[], int]) -> None:
+    def __init__(self, alias: str, now: Callable[[], int], dedupe: int = 0) -> None:
         self._alias = alias
         self._now = now
+        self._dedupe = dedupe
 
     def insert(self, drafts: Sequence[Draft], began: Callable[[], None]) -> None:
-        """Store events, in their order, behind everything that is stored.
+        """Store events in their order, behind all that is stored; those that were stored before stay as they are.
 
         Args:
-            drafts: The events.
+            drafts: The events. Topics that have one already are taken out of it.
             began: Called once the database has answered: from there on a failure leaves in doubt what it stored.
         """
         with transaction.atomic(self._alias, durable=True):
             head = self.lock_head()
             began()
-            for draft in drafts:
+            topics = self._topics(drafts)
+            self._leave_out_known(drafts, topics)
+            new = [draft for draft in drafts if draft.topics]
+            if not new:
+                return
+            for draft in new:
                 # Microseconds, so that a position tells an age, and a database that was lost gives no position twice.
                 head.position = draft.position = max(head.position + 1, self._now())
-            self._place(head, drafts, self._topics(drafts))
+            self._place(head, new, topics)
             heads = HistoryHead.objects.using(self._alias).filter(id=1)
             heads.update(position=head.position, topics=head.topics)
 
-    def amend(self, stored: Sequence[Draft], left: Sequence[Draft], doubtful: Sequence[Draft]) -> None:
+    def amend(self, stored: Sequence[Draft], left: Sequence[Draft]) -> None:
         """Store only a part of what `insert` stored; nobody else has stored anything since.
 
         Args:
             stored: What `insert` was given.
             left: What stays, at the same positions, perhaps in fewer topics.
-            doubtful: What may have reached a client: it is not kept, but its id tells where that client stands.
         """
         with transaction.atomic(self._alias, durable=True):
             head = self.lock_head()
@@ -81,17 +87,6 @@ class Writing:
                     # It may have nothing left.
                     topic.due = 0
             self._place(head, left, topics)
-            HistoryEntry.objects.using(self._alias).bulk_create(
-                HistoryEntry(
-                    topic_id=topics[name].pk,
-                    position=draft.position,
-                    number=topics[name].number,
-                    event_id=draft.event.id,
-                    size=None,
-                )
-                for draft in doubtful
-                for name in draft.topics
-            )
 
     def lock_head(self) -> HistoryHead:
         """Return the row that all changes go through, locked."""
@@ -100,6 +95,25 @@ class Writing:
     def _topics(self, drafts: Iterable[Draft]) -> dict[str, HistoryTopic]:
         names = {name for draft in drafts for name in draft.topics}
         return {topic.name: topic for topic in HistoryTopic.objects.using(self._alias).filter(name__in=names)}
+
+    def _leave_out_known(self, drafts: Sequence[Draft], topics: Mapping[str, HistoryTopic]) -> None:
+        if not self._dedupe or not topics:
+            return
+        names = {topic.pk: name for name, topic in topics.items()}
+        found = HistoryEntry.objects.using(self._alias).filter(
+            topic_id__in=list(names),
+            event_id__in=[draft.event.id for draft in drafts],
+            position__gt=self._now() - self._dedupe,
+        )
+        known = {
+            (event_id, names[key]): position
+            for key, event_id, position in found.values_list("topic_id", "event_id", "position")
+        }
+        for draft in drafts:
+            before = {name: known[draft.event.id, name] for name in draft.topics if (draft.event.id, name) in known}
+            if before:
+                draft.position = max(before.values())
+                draft.topics = {name: limits for name, limits in draft.topics.items() if name not in before}
 
     def _place(self, head: HistoryHead, drafts: Sequence[Draft], topics: dict[str, HistoryTopic]) -> None:
         entries: list[HistoryEntry] = []

@@ -232,7 +232,7 @@ async def test_sqlite_on_a_disk_that_is_full(on_small_disk: str, small_disk: Pat
     with pytest.raises(PlacementUnavailable):
         await shelf.publish("more", "a", data="x" * 50_000)
     assert handed(shelf) == answered
-    await asyncio.to_thread(subprocess.run, ["mount", "-o", "remount,size=4m", small_disk], check=True)
+    await asyncio.to_thread(subprocess.check_call, ["mount", "-o", "remount,size=4m", str(small_disk)])
     await shelf.publish("again", "a", data="x" * 50_000)
     assert await shelf.ids("a") == [*answered, "again"]
     await shelf.history.close()
