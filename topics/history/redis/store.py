@@ -117,7 +117,7 @@ class RedisHistory:
             except PlacementUnavailable:
                 continue
             except Exception:
-                logger.exception("sweep failed")
+                logger.exception("history sweep failed")
 
     async def _remove_expired(self) -> None:
         own = self._keys
