@@ -2,7 +2,6 @@
 
 from topics.conf import GatewaySettings
 from topics.history.base import History
-from topics.history.database.store import DatabaseHistory
 from topics.history.memory import MemoryHistory
 from topics.history.redis.store import RedisHistory
 from topics.placement.base import Placement
@@ -26,6 +25,9 @@ def build_history(settings: GatewaySettings, placement: Placement) -> History | 
                 raise TypeError("The history can only be kept in the Redis of the placement.")
             return RedisHistory(placement, settings.history)
         case "database":
+            # Its models can only be loaded once Django is set up, and no other store needs them.
+            from topics.history.database.store import DatabaseHistory  # noqa: PLC0415
+
             history = DatabaseHistory(settings.history, dedupe_seconds=settings.dedupe_seconds)
             if isinstance(placement, RedisPlacement):
                 placement.use_history(history, here=False)
