@@ -346,6 +346,16 @@ def listens_on(port: int) -> None:
     _port = port
 
 
+def serves() -> bool:
+    """Tell whether this process is one that takes connections, as far as it is known."""
+    return _port is not None
+
+
+def home() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that the process's runtime lives in, None when it was not started yet."""
+    return None if _starting is None else _starting.get_loop()
+
+
 async def running() -> Runtime:
     """Return the process's runtime, started by the first caller.
 
