@@ -27,6 +27,9 @@ HELD_EVENTS = 256
 HELD_BYTES = 1_048_576
 """Events, and characters of their data, that are held back; beyond that they are left to the store."""
 
+RECENT_EVENTS = 1024
+"""Positions that are remembered, to tell an event that came twice from one that comes too late."""
+
 RETRY_SECONDS = 0.05
 """Pause between attempts while the store cannot be read."""
 
@@ -87,6 +90,7 @@ class Gate:
         self._places = places
         self.last = 0
         """Position of the last event that the hub was handed."""
+        self._recent: deque[int] = deque(maxlen=RECENT_EVENTS)
         self._lost = 0
         self._held: deque[Event] = deque()
         self._held_bytes = 0
@@ -98,6 +102,8 @@ class Gate:
         self._holes: set[str] = set()
         # Position of the last event of each topic when the gate was closed.
         self._lasts: dict[str, int] = {}
+        # Since when each of these topics was heard: one that was left and joined again has missed nothing between.
+        self._sinces: dict[str, int] = {}
         self._closings = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -115,13 +121,28 @@ class Gate:
             else:
                 self._hold(event)
         elif position <= self.last:
-            # It was read from the store.
-            return
+            # It was read from the store, or its turn is over: its publisher's first try has failed half-way.
+            if self._is_late(position):
+                self._tell_late(event)
         elif self._task is None:
-            self.last = position
+            self._advance(position)
             self._hand(event)
         else:
             self._hold(event)
+
+    def _advance(self, position: int) -> None:
+        self.last = position
+        self._recent.append(position)
+
+    def _is_late(self, position: int) -> bool:
+        # What is older than all that is remembered cannot be told.
+        return bool(self._recent) and self._recent[0] < position and position not in self._recent
+
+    def _tell_late(self, event: Event) -> None:
+        places = self._places()
+        for topic in event.topics:
+            if topic in places and places[topic].since < (event.position or 0):
+                self._gap(topic, 1)
 
     def close(self) -> None:
         """Hold back what comes from now on, and catch up: events may have been missed."""
@@ -131,6 +152,7 @@ class Gate:
         if self._task is None and places:
             self._numbers = {topic: place.number for topic, place in places.items() if place.number is not None}
             self._lasts = {topic: place.last for topic, place in places.items()}
+            self._sinces = {topic: place.since for topic, place in places.items()}
             self._holes.clear()
             self._task = asyncio.create_task(self._run())
 
@@ -177,11 +199,13 @@ class Gate:
         begun = self.last
         while closings == self._closings:
             self._overflowed = False
-            page = await self._store.read(self._after(begun), limit=PAGE_EVENTS)
+            after = self._after(begun)
+            page = await self._store.read(after, limit=PAGE_EVENTS) if after else ()
             if closings != self._closings:
                 return
+            places = self._held_places()
             for kept in page:
-                self._give(kept)
+                self._give(kept, places)
             if page:
                 begun = max(begun, page[-1].event.position or 0)
                 await self._settled()
@@ -189,9 +213,26 @@ class Gate:
                 self._open()
                 return
 
+    def _held_places(self) -> Mapping[str, Place]:
+        """Return the places, and forget what is known of topics that have been left or joined since."""
+        places = self._places()
+        for topic, since in list(self._sinces.items()):
+            place = places.get(topic)
+            if place is None or place.since != since:
+                del self._sinces[topic]
+                self._numbers.pop(topic, None)
+                self._lasts.pop(topic, None)
+                self._holes.discard(topic)
+        for topic, place in places.items():
+            self._sinces.setdefault(topic, place.since)
+        return places
+
     def _after(self, begun: int) -> dict[str, int]:
         after = {}
-        for topic, place in self._places().items():
+        for topic, place in self._held_places().items():
+            if place.number is not None and place.number <= self._numbers.get(topic, 0):
+                # The marks have come, and say that it has had no event.
+                continue
             after[topic] = max(begun, place.since)
             last = self._lasts.get(topic, 0)
             if topic not in self._numbers and 0 < last <= after[topic]:
@@ -199,11 +240,10 @@ class Gate:
                 after[topic] = last - 1
         return after
 
-    def _give(self, kept: Kept) -> None:
+    def _give(self, kept: Kept, places: Mapping[str, Place]) -> None:
         position = kept.event.position or 0
         self._hand_held(position - 1)
         is_new = position > self.last
-        places = self._places()
         for topic, number in kept.number.items():
             if topic not in places:
                 continue
@@ -221,7 +261,7 @@ class Gate:
         else:
             # It came to nobody: of its topics that keep nothing this is told as a gap.
             self._hand(self._of_kept_topics(kept.event))
-        self.last = position
+        self._advance(position)
 
     def _of_kept_topics(self, event: Event) -> Event:
         topics = tuple(filter(self._store.keeps, event.topics))
@@ -246,7 +286,7 @@ class Gate:
             if event.position is not None:
                 if event.position <= self.last:
                     continue
-                self.last = event.position
+                self._advance(event.position)
                 for topic in event.topics:
                     if topic in self._numbers:
                         self._numbers[topic] += 1
@@ -266,7 +306,7 @@ class Gate:
         # Nothing is awaited from the last read on: what was not in it is held, or has not come yet.
         self._hand_held(None)
         self._drop_held()
-        for topic, place in self._places().items():
+        for topic, place in self._held_places().items():
             missed = (place.number or 0) - self._numbers.get(topic, place.number or 0)
             if missed > 0:
                 # They have been evicted, and nothing behind them is kept.

@@ -24,6 +24,7 @@ class Shelf:
         self.failures = 0
         self.lost = 0
         self.pages = 0
+        self.newest = 0
         self.numbered = numbered
         self.place = {"a": Place(0, 0, 1 if numbered else None)}
         self.gate = Gate(
@@ -47,6 +48,7 @@ class Shelf:
         """Publish an event whose position is ten times its number."""
         event = Event(topics or ("a",), str(number), data, position=10 * number)
         self.stored.append(Kept(event, {"a": number}))
+        self.newest = number
         if heard:
             self.hear(event)
 
@@ -70,6 +72,9 @@ class Shelf:
         if self.failures:
             self.failures -= 1
             raise PlacementUnavailable("Redis cannot be reached.")
+        if self.numbered:
+            # The mark has come.
+            self.place["a"] = Place(self.place["a"].since, self.place["a"].last, self.newest + 1)
         return self.lost
 
     def _hand(self, event: Event) -> None:
@@ -97,6 +102,18 @@ async def test_what_was_missed_stands_before_what_came_meanwhile(shelf: Shelf) -
     await shelf.opened()
     shelf.publish(4)
     assert shelf.handed == ["1", "2", "3", "4"]
+
+
+async def test_what_comes_after_its_turn_is_told(shelf: Shelf) -> None:
+    for number in (1, 3):
+        shelf.gate.take(Event(("a",), str(number), "", position=10 * number))
+    late = Event(("a", "other"), "2", "", position=20)
+    shelf.gate.take(late)
+    assert shelf.handed == ["1", "3", "a 1"]
+    # A topic that this node has joined since then has missed nothing.
+    shelf.place = {"a": Place(25, 30, None)}
+    shelf.gate.take(late)
+    assert shelf.handed == ["1", "3", "a 1"]
 
 
 async def test_what_is_read_and_comes_later_is_handed_once(shelf: Shelf) -> None:
@@ -169,8 +186,8 @@ async def test_all_that_was_missed_may_be_evicted() -> None:
     shelf = Shelf(numbered=True)
     shelf.publish(1)
     shelf.gate.close()
-    # A mark says where the stream stands, and nothing is left to read.
-    shelf.place["a"] = Place(0, 10, 4)
+    for number in (2, 3):
+        shelf.publish(number, heard=False)
     shelf.stored.clear()
     shelf.ready.set()
     await shelf.opened()
@@ -197,6 +214,15 @@ async def test_a_store_that_lost_events_is_told_once(shelf: Shelf) -> None:
         await shelf.opened()
         shelf.place["a"] = Place(0, 10 * number, number + 1 if shelf.numbered else None)
     assert shelf.handed == ["1", "a None", "4", "5"]
+
+
+async def test_nothing_is_read_of_a_topic_that_had_no_event() -> None:
+    shelf = Shelf(numbered=True)
+    shelf.publish(1)
+    shelf.gate.close()
+    shelf.ready.set()
+    await shelf.opened()
+    assert shelf.pages == 0
 
 
 async def test_who_has_had_all_that_the_store_lost_is_told_nothing(shelf: Shelf) -> None:
@@ -243,3 +269,16 @@ async def test_it_ends_when_it_is_stopped(shelf: Shelf) -> None:
     await asyncio.sleep(0)
     await shelf.gate.stop()
     assert shelf.gate.is_open
+
+
+async def test_a_topic_that_is_joined_again_while_the_gate_is_closed_has_missed_nothing(shelf: Shelf) -> None:
+    shelf.publish(1)
+    shelf.gate.close()
+    # Its last connection leaves; the next one comes, and hears the topic from 30 on.
+    for number in (2, 3):
+        shelf.publish(number, heard=False)
+    shelf.place = {"a": Place(30, 0, None)}
+    shelf.publish(4, heard=False)
+    shelf.ready.set()
+    await shelf.opened()
+    assert shelf.handed == ["1", "4"]
