@@ -165,7 +165,7 @@ class Replay:
             self._count(-1)
             return True
         if self._live:
-            if event.position is not None and event.position > max(self._after.values()):
+            if event.position is not None and event.position > max(self._after.values(), default=0):
                 # The hub hands events on in the order of their positions: none that was given can come now.
                 self._connection.intercept(None, self._writer)
             return False
@@ -182,6 +182,9 @@ class Replay:
     def _given(self, event: Event) -> bool:
         position = event.position
         return position is not None and any(self._after.get(topic, -1) >= position for topic in event.topics)
+
+    def _is_wanted(self, event: Event) -> bool:
+        return any(topic in self._connection.topics for topic in event.topics)
 
     def _hold(self, encoded: EncodedEvent) -> None:
         self._held.append(encoded)
@@ -237,15 +240,24 @@ class Replay:
                 await self._give(page)
                 if self._overflowed or not self._meets():
                     continue
+            self._tell_what_was_left()
+            if self._is_asked():
+                # What is held is theirs too, and comes behind what they will be given.
+                await self._located()
             else:
-                self._tell_what_was_left()
-            await self._give_held()
-            if self._is_done() and -1 in self._after.values():
-                # Of a command whose topics are not yet seen by every node.
-                self._changed.clear()
-                await self._changed.wait()
+                await self._give_held()
         if not self._after:
             self._connection.intercept(None, self._writer)
+
+    def _is_asked(self) -> bool:
+        """Tell whether topics wait to be located."""
+        return bool(self._asked) or -1 in self._after.values()
+
+    async def _located(self) -> None:
+        """Wait until it can be known where topics go on that every node does not see yet."""
+        while not self._asked and -1 in self._after.values():
+            self._changed.clear()
+            await self._changed.wait()
 
     async def _locate(self, topics: Sequence[str], last_id: str | Standing) -> None:
         topics = [topic for topic in topics if topic in self._after]
@@ -298,23 +310,22 @@ class Replay:
                 self._write(batch)
                 self._reached(_position(piece[-1].event))
 
-    def _is_done(self) -> bool:
-        return not (self._overflowed or self._held or self._asked)
-
     def _meets(self) -> bool:
         """Tell whether what was read has met what is held: then the rest need not be read."""
         return self._since is not None and self._since <= min(self._after.values(), default=-1)
 
     async def _give_held(self) -> None:
         most_events, most_bytes = self._connection.piece
-        while not self._overflowed:
+        while not self._overflowed and not self._is_asked():
             async with self._turn():
+                if self._is_asked():
+                    return
                 batch: list[EncodedEvent] = []
                 size = 0
                 while self._held and len(batch) < most_events and size < most_bytes:
                     encoded = self._held.popleft()
                     self._held_bytes -= len(encoded.event.data)
-                    if self._given(encoded.event):
+                    if self._given(encoded.event) or not self._is_wanted(encoded.event):
                         self._count(-1)
                         continue
                     batch.append(encoded)
@@ -325,7 +336,7 @@ class Replay:
                         self._reached(encoded.event.position)
                 if not self._held:
                     # In the same turn, or a publisher who is quick enough would never let it be live.
-                    self._live = self._is_done() and -1 not in self._after.values()
+                    self._live = not self._overflowed
                     return
 
     def _write(self, events: list[EncodedEvent]) -> None:
@@ -354,9 +365,9 @@ class Replay:
 
     def _tell_what_was_left(self) -> None:
         # Nothing more is kept, and yet these were not read: they are evicted, and no later number shows it.
-        for topic in self._left:
+        for topic in [topic for topic in self._left if self._after.get(topic, -1) >= 0]:
+            del self._left[topic]
             self._tell_gap(Gap(topic, None, "evicted"))
-        self._left.clear()
 
     def _tell_gap(self, gap: Gap) -> None:
         self._tell(gap.topic, gap.missed, gap.reason)

@@ -328,6 +328,59 @@ async def test_topics_may_be_added_and_left_while_others_replay(gateway: Gateway
     assert len(events(client)) == 200
 
 
+async def test_what_comes_while_a_topic_is_being_added_waits_for_what_was_missed_of_it(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(60):
+        await gateway.publish(f"k{number % 2}")
+    await gateway.settle()
+    client = await gateway.come("k0", last_id="0", transport="websocket")
+    attach = gateway.runtime.placement.attach
+    seen = asyncio.Event()
+
+    async def slowly(*arguments: Any) -> None:
+        await seen.wait()
+        await attach(*arguments)
+
+    monkeypatch.setattr(gateway.runtime.placement, "attach", slowly)
+    subscribing = asyncio.create_task(gateway.runtime.subscribe(client.connection, ["k1"], "1"))
+    await asyncio.sleep(0)
+    for number in range(60, 80):
+        await gateway.publish(f"k{number % 2}")
+        await asyncio.sleep(0)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert [one for one in events(client) if int(one) % 2] == []
+    seen.set()
+    await subscribing
+    await gateway.until(lambda: len(events(client)) >= 78)
+    for parity in (0, 1):
+        of_topic = [one for one in events(client) if int(one) % 2 == parity]
+        assert of_topic == [str(number) for number in range(2 + parity, 80, 2)]
+    assert gaps(client) == []
+
+
+async def test_a_topic_that_cannot_be_added_leaves_the_others_as_they_were(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await gateway.publish("k0")
+    await gateway.settle()
+    client = await gateway.come("k0", last_id="0", transport="websocket")
+
+    async def fail(*_: Any) -> None:
+        await asyncio.sleep(0)
+        raise PlacementUnavailable("Away.")
+
+    monkeypatch.setattr(gateway.runtime.placement, "attach", fail)
+    for _ in range(2):
+        with pytest.raises(PlacementUnavailable):
+            await gateway.runtime.subscribe(client.connection, ["k1"], "1")
+        await gateway.publish("k0", "k1")
+        await gateway.publish("k1")
+    await gateway.seen(client, "1", "3")
+    await gateway.shortened(client, "k0")
+
+
 async def test_leaving_a_topic_ends_its_replay(gateway: Gateway) -> None:
     for number in range(500):
         await gateway.publish(f"k{number % 2}", data="x" * 2000)
