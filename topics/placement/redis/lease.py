@@ -89,6 +89,7 @@ class Lease:
         self._settled_once = False
         self._unheard_since: float | None = None
         self._left = ttl
+        self._renewed = time.monotonic()
         self._wake = asyncio.Event()
         self._renewing = asyncio.Lock()
         self._tending = False
@@ -169,6 +170,9 @@ class Lease:
                 if self._reopen:
                     # Whatever went wrong: what else is still open may lead elsewhere, or nowhere.
                     await self.client.connection_pool.disconnect(inuse_connections=False)
+                if time.monotonic() - self._renewed > self.ttl / 2 and await has_moved(self.client):
+                    # A former master takes this node for late, and no more; the others need not have waited for it.
+                    self.fail()
                 # Makes a connection when there is none, and so finds out whether this is still the same Redis.
                 await self.client.ping()
                 unheard = self._unheard_since
@@ -294,6 +298,7 @@ class Lease:
                 if peer.session != self.session:
                     await self._registrar.greet(peer.channel)
         self._left = min(peer.left for peer in peers)
+        self._renewed = time.monotonic()
         return True
 
     def _reached(self, replaces: str, peers: Sequence[Peer]) -> None:
@@ -312,9 +317,10 @@ class Lease:
             if not await self._complete(epoch, newest, now, peers, clock):
                 return
             era = f"{here}{newest + 1}"
-            settled = await self.commands.run("settle", [self._keys.epoch, self._keys.settled], [epoch, era])
-            if not settled or self._broken:
+            if not await self.commands.run("settle", [self._keys.epoch, self._keys.settled], [epoch, era]):
                 return
+        if self._broken:
+            return
         if self.era is None:
             # Not when it had registered itself: until all had, others may have been with another Redis.
             self._lost = False

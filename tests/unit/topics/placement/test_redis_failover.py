@@ -155,6 +155,23 @@ async def test_a_node_that_is_moved_while_it_renews_tells_its_connections(pair: 
         await nodes.close()
 
 
+async def test_who_was_stalled_longer_than_others_wait_asks_before_it_answers(pair: Pair) -> None:
+    """The former master would have it renew its lease, and answer from what the others left there."""
+    nodes = Nodes(pair.url)
+    try:
+        first, second = await nodes.add("a"), await nodes.add("b")
+        client = await second.join("x")
+        await pair.copy()
+        lease = await fall_silent(first)
+        await pair.name(pair.promoted)
+        await is_with(second, pair.promoted)
+        await answers(second.placement)
+        lease.tend()
+        await hears(client, first, "x", 1)
+    finally:
+        await nodes.close()
+
+
 async def test_who_comes_back_to_a_former_master_waits_for_those_who_left_it_too(pair: Pair) -> None:
     """It still says that all are there: their leases are given their time back, as nobody has renewed for long."""
     nodes = Nodes(pair.url)
