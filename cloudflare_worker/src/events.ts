@@ -94,7 +94,7 @@ function describe(name: string): string {
   // The whole value may be a megabyte of hostile bytes: name the fault, not the value.
   if (name === "") return "an empty item";
   if (name.length > 255) return `an item of ${name.length} characters`;
-  const bad = [...name].find((character) => !NAME.test(character)) ?? "";
+  const bad = Array.from(name).find((character) => !NAME.test(character)) ?? "";
   const code = bad.codePointAt(0) ?? 0;
   return `the character ${code > 0x20 && code < 0x7f ? `'${bad}'` : `U+${code.toString(16).toUpperCase().padStart(4, "0")}`}`;
 }

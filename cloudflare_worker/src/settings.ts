@@ -75,7 +75,7 @@ const READERS: { [Name in keyof Settings]: Reader<Settings[Name]> } = {
     try {
       return parseRules(value);
     } catch (error) {
-      throw new WrongSetting(`${name} has a wrong value: ${String((error as Error).message)}.`);
+      throw new WrongSetting(`${name} has a wrong value: ${(error as Error).message}.`);
     }
   },
   topicSockets: whole(10_000, 1, 30_000),

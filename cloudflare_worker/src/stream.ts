@@ -99,7 +99,6 @@ export class Stream {
       for (let end = false; !end && !this.ended;) {
         // A page is asked for when the one before has been read: the replay is as fast as its reader.
         await this.outbox.drained();
-        if (this.ended) return;
         const page = new Promise<boolean>((resolve) => this.pages.set(topic, resolve));
         this.sockets.get(topic)?.send(MORE);
         end = await page;

@@ -93,6 +93,7 @@ export class Topic extends DurableObject<Env> {
   private readonly held = new Held();
   private readonly seen = new Seen();
   private readonly asked = new Map<string, (figures: Figures) => void>();
+  private readonly closed = new Set<string>();
   private readonly turns = new Map<string, Promise<void>>();
   // Where the replay of a link has come.
   private readonly replays = new Map<string, { resume: Resume; after: number; last: number } | { resume: Resume }>();
@@ -326,11 +327,14 @@ export class Topic extends DurableObject<Env> {
   }
 
   override async webSocketClose(socket: WebSocket): Promise<void> {
-    await this.left((socket.deserializeAttachment() as Member).id);
+    const member = socket.deserializeAttachment() as Member;
+    // One that this object has closed has been taken out of everything already.
+    if (!this.closed.delete(member.id)) await this.left(member.id, member);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
-    await this.left((socket.deserializeAttachment() as Member).id);
+    const member = socket.deserializeAttachment() as Member;
+    await this.left(member.id, member);
   }
 
   private get connections(): number {
@@ -597,7 +601,10 @@ export class Topic extends DurableObject<Env> {
 
   private async resumeOf(lastId: string, topics: readonly string[]): Promise<Resume> {
     const kept = topics.filter((topic) => this.settings.history.of(topic) !== null);
-    return { lastId, storedAt: newestOf(await Promise.all(kept.map((topic) => this.whole(topic).storedAt(lastId)))) };
+    return {
+      lastId,
+      storedAt: newestOf(await Promise.all(kept.map(async (topic) => this.whole(topic).storedAt(lastId)))),
+    };
   }
 
   private async setOwn(id: string, own: boolean): Promise<void> {
@@ -627,16 +634,20 @@ export class Topic extends DurableObject<Env> {
 
   /** Close a member's socket. */
   private async end(id: string, code: number, reason: string): Promise<void> {
-    this.members.get(id)?.socket.close(code, reason);
-    await this.left(id);
+    const found = this.members.get(id);
+    if (found === undefined) return;
+    this.closed.add(id);
+    found.socket.close(code, reason);
+    await this.left(id, found.member);
   }
 
   /** Take a member that has ended out of everything that knows it. */
-  private async left(id: string): Promise<void> {
-    const member = this.members.remove(id);
+  private async left(id: string, member: Member): Promise<void> {
+    // Not a member any more when its socket closed while the object slept: the rest is to be done all the same.
+    this.members.remove(id);
     this.held.end(id);
     this.replays.delete(id);
-    if (member === undefined || member.format === "tail") return;
+    if (member.format === "tail") return;
     const websocket = isWebSocket(member.format);
     await Promise.all([
       this.dropElsewhere(id),

@@ -69,7 +69,7 @@ export class Ledger {
 
   removeRelay(home: string, id: string): void {
     const ids = this.relays.get(home);
-    if (ids === undefined || !ids.delete(id)) return;
+    if (!ids?.delete(id)) return;
     if (ids.size === 0) this.relays.delete(home);
     this.sql.exec("DELETE FROM relays WHERE home = ? AND id = ?", home, id);
   }
@@ -82,7 +82,7 @@ export class Ledger {
 
   removeExtra(id: string, topic: string): void {
     const topics = this.extras.get(id);
-    if (topics === undefined || !topics.delete(topic)) return;
+    if (!topics?.delete(topic)) return;
     if (topics.size === 0) this.extras.delete(id);
     this.sql.exec("DELETE FROM extras WHERE id = ? AND topic = ?", id, topic);
   }
