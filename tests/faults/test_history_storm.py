@@ -8,9 +8,13 @@ from tests.storm.storm import Storm, rage
 from tests.storm.worlds import WORLDS
 
 SEED = 20_261
+SHORT = {"memory-daphne", "redis-restarted", "database-restarted"}
+"""Between them every store but PostgreSQL, both servers, one node and three, and what is restarted."""
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in SHORT else pytest.mark.slow) for name in WORLDS]
+)
 async def test_what_each_client_sees_is_what_was_published(name: str) -> None:
     world = WORLDS[name]()
     if world.missing:
