@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from gateway_project.development import KEY_WAS_MADE, first_steps
+from gateway_project.lifecycle import load_sources, start_soon
 from gateway_project.servers.files import raise_file_limit
 from topics.runtime import listens_on
 
@@ -22,6 +23,12 @@ class Command(runserver.Command):
         if settings.GATEWAY_PROBLEMS:
             raise CommandError("\n".join(problem.message for problem in settings.GATEWAY_PROBLEMS))
         raise_file_limit()
+        sources = load_sources()
+        if sources:
+            from twisted.internet import reactor
+
+            # In the loop's first turn, not before there is one.
+            reactor.callLater(0, start_soon, sources)  # type: ignore[arg-type]
         host = f"[{self.addr}]" if self._raw_ipv6 else self.addr
         if int(self.port):
             listens_on(int(self.port))
