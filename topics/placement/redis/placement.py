@@ -11,7 +11,7 @@ from typing import Any
 
 from topics.events import Event
 from topics.exceptions import PlacementUnavailable
-from topics.history.catchup import Gate, Place, Store
+from topics.history.catchup import Store
 from topics.placement.base import (
     NOTHING_KEPT,
     ConnectionRecord,
@@ -28,16 +28,15 @@ from topics.placement.base import (
 )
 from topics.placement.redis import keeping, lists, registration
 from topics.placement.redis.address import parse_address
-from topics.placement.redis.commands import PIPELINE_COMMANDS, Argument, unavailable
+from topics.placement.redis.commands import Argument, unavailable
 from topics.placement.redis.envelope import pack_drop, pack_event
+from topics.placement.redis.kept import KeptTopics
 from topics.placement.redis.keys import Keys
 from topics.placement.redis.layer import EventChannel
 from topics.placement.redis.lease import Lease
+from topics.placement.redis.marks import Marks
 from topics.placement.redis.questions import ANSWER_SECONDS, Questions
 from topics.placement.redis.registration import Held
-
-CONFIRM_SECONDS = 0.03
-"""After which a mark that has not come is sent again; twice as long each time."""
 
 CONFIRM_TOPIC_SECONDS = 0.001
 """What each topic adds to the longest wait for all of a node's marks."""
@@ -50,6 +49,8 @@ class _Parts:
     local: LocalNode
     lease: Lease
     channel: EventChannel
+    marks: Marks
+    kept: KeptTopics | None
     questions: Questions
     lists: lists.Lists
 
@@ -68,11 +69,7 @@ class RedisPlacement:
         self._keys = self.keys = Keys(self._address.database)
         self._ttl = ttl
         self._dedupe_seconds = dedupe_seconds
-        self._history: Store | None = None
-        self._keeps_here = False
-        self._gate: Gate | None = None
-        # The newest position that this node knows of: what is stored must reach so far.
-        self._newest = 0
+        self._history: tuple[Store, bool] | None = None
         self._parts: _Parts | None = None
         self._held: dict[str, Held] = {}
         self._counts: Counter[str] = Counter()
@@ -80,7 +77,6 @@ class RedisPlacement:
         self._last_number = 0
         self._identities = itertools.count()
         self._looking: tuple[dict[str, None], asyncio.Future[dict[str, int]]] | None = None
-        self._doubted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def use_history(self, history: Store, *, here: bool) -> None:
@@ -90,37 +86,43 @@ class RedisPlacement:
             history: The store.
             here: It is kept in this Redis, by the step that routes.
         """
-        self._history, self._keeps_here = history, here
+        self._history = history, here
 
     async def start(self, node: Node, local: LocalNode) -> None:
         """Report this node, and begin to take what other nodes send."""
         lease = Lease(self._address, self._keys, self._ttl, node, self)
+        kept = None
+        if self._history is not None:
+            history, here = self._history
+            kept = KeptTopics(
+                history,
+                here=here,
+                keys=self._keys,
+                lease=lease,
+                hand=local.deliver,
+                gap=self._tell_gap,
+                settled=local.settled,
+            )
         channel = EventChannel(
             self._address,
             self._keys.prefix,
-            on_event=self._take_event if self._history is not None else local.deliver,
+            on_event=local.deliver if kept is None else kept.take,
             on_drop=local.report_drop,
             on_gap=self._gap,
             on_note=self._hear,
             on_doubt=self._doubt,
         )
+        marks = Marks(lease, self._keys, channel)
+        if kept is not None:
+            kept.listen(channel, marks)
         questions = Questions(channel, local, self._spawn)
-        self._parts = _Parts(local, lease, channel, questions, lists.Lists(lease, self._keys, questions))
-        if self._history is not None:
-            self._gate = Gate(
-                self._history,
-                hand=local.deliver,
-                gap=self._tell_gap,
-                settled=local.settled,
-                ready=self._hears_all,
-                places=self._places,
-            )
+        self._parts = _Parts(local, lease, channel, marks, kept, questions, lists.Lists(lease, self._keys, questions))
         try:
             await lease.begin()
         except BaseException:
             await self.close()
             raise
-        self._spawn(self._confirm())
+        self._spawn(marks.run())
 
     async def attach(self, record: ConnectionRecord, topics: Sequence[str]) -> None:
         """Add topics to a connection, which may be new. On return this node hears them, and every look-up sees it."""
@@ -140,9 +142,9 @@ class RedisPlacement:
                 await self._channel.join(topic)
             if self._held.get(record.id) is not held:
                 return
-            self._doubted.set()
+            self._own.marks.want()
             await self._send_attach(held, [topic for topic in new if topic in held.topics])
-            await self._confirmed(new)
+            await self._own.marks.confirmed(new)
         except BaseException:
             taken = self._take(held, new)
             if is_new:
@@ -186,14 +188,15 @@ class RedisPlacement:
         """Publish an event to its topics' groups, this node's own connections included, in one step."""
         identity = f"{self._lease.session}-{next(self._identities)}"
         if kept or self._dedupe_seconds:
-            here = self._keeps_here
+            here = self._history is not None and self._history[1]
             arguments = keeping.arguments_of(
                 self._keys, event, kept, identity=identity, dedupe_seconds=self._dedupe_seconds, here=here
             )
             routed = keeping.routed(
                 event, await self._run_in_era("keep", keeping.keys_of(self._keys, event), arguments)
             )
-            self._newest = max(self._newest, event.position or 0)
+            if self._own.kept is not None:
+                self._own.kept.know(event.position)
             return routed
         payload = pack_event(identity, event)
         counts = await self._run_in_era(
@@ -243,9 +246,9 @@ class RedisPlacement:
         self._watched[topic] += 1
         try:
             await self._channel.join(topic)
-            self._doubted.set()
-            await self._send_marks([topic])
-            await self._confirmed([topic])
+            self._own.marks.want()
+            await self._own.marks.send([topic])
+            await self._own.marks.confirmed([topic])
         except BaseException:
             self._forget_watch(topic)
             raise
@@ -307,10 +310,10 @@ class RedisPlacement:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._gate is not None:
-            await self._gate.stop()
         await self._lease.end()
         await self._channel.close()
+        if self._own.kept is not None:
+            await self._own.kept.stop()
         self._parts = None
         self._held.clear()
         self._counts.clear()
@@ -330,11 +333,12 @@ class RedisPlacement:
             self._owe_gaps()
         for stream in self._channel.streams.values():
             stream.doubt()
-        if self._history is not None:
-            await self._find_lost()
+        if self._own.kept is not None:
+            await self._own.kept.report()
         sent = [self._send_attach(held, list(held.topics)) for held in self._held.values()]
         await asyncio.gather(*sent)
-        await self._confirmed(list(self._counts), within=ANSWER_SECONDS + len(self._counts) * CONFIRM_TOPIC_SECONDS)
+        within = ANSWER_SECONDS + len(self._counts) * CONFIRM_TOPIC_SECONDS
+        await self._own.marks.confirmed(list(self._counts), within)
 
     async def reopen(self, *, missed: bool) -> None:
         """Subscribe to everything again; what was missed is told before anything new comes."""
@@ -387,11 +391,6 @@ class RedisPlacement:
         command = registration.detach(self._keys, self._lease.session, held, topics, self._counts, gone=gone)
         return self._lease.commands.run(*command)
 
-    async def _send_marks(self, topics: Sequence[str]) -> None:
-        arguments = [word for topic in topics for word in (topic, self._channel.streams[topic].token)]
-        keys = [self._keys.position, *map(self._keys.topic, topics)]
-        await self._lease.commands.run("mark", keys, [self._keys.channel_prefix, *arguments])
-
     async def _look_up(self) -> None:
         # Let the other requests of this turn join.
         await asyncio.sleep(0)
@@ -425,32 +424,6 @@ class RedisPlacement:
         self._lease.look()
         raise PlacementUnavailable("Not every node has registered yet.")
 
-    async def _confirmed(self, topics: Iterable[str], within: float = ANSWER_SECONDS) -> None:
-        try:
-            async with asyncio.timeout(within):
-                for topic in topics:
-                    stream = self._channel.streams.get(topic)
-                    if stream is not None:
-                        await stream.confirmed.wait()
-        except TimeoutError:
-            raise PlacementUnavailable("Redis does not pass messages on.") from None
-
-    async def _confirm(self) -> None:
-        while True:
-            await self._doubted.wait()
-            self._doubted.clear()
-            pause = CONFIRM_SECONDS
-            while self._channel.doubtful():
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, ANSWER_SECONDS / 4)
-                topics = list(self._channel.doubtful()) if self._lease.reachable else []
-                for start in range(0, len(topics), PIPELINE_COMMANDS):
-                    some = [
-                        topic for topic in topics[start : start + PIPELINE_COMMANDS] if topic in self._channel.streams
-                    ]
-                    with contextlib.suppress(PlacementUnavailable):
-                        await self._send_marks(some)
-
     def _hear(self, note: dict[str, Any]) -> None:
         match note["kind"]:
             case "canary":
@@ -461,8 +434,9 @@ class RedisPlacement:
                 self._own.questions.hear(note)
 
     def _gap(self, topic: str, missed: int | None) -> None:
-        if self._gate is not None and self._keeps(topic):
-            self._gate.close_at(topic, self._channel.streams[topic].following if self._keeps_here else None)
+        kept = self._own.kept
+        if kept is not None and kept.keeps(topic):
+            kept.fill(topic)
         else:
             self._tell_gap(topic, missed)
 
@@ -470,40 +444,14 @@ class RedisPlacement:
         if self._counts[topic]:
             self._own.local.gap(topic, missed, GAP_REASON)
 
-    # -- kept topics ---------------------------------------------------------------------------------------
-
-    def _keeps(self, topic: str) -> bool:
-        return self._history is not None and self._history.keeps(topic)
-
-    def _take_event(self, event: Event) -> None:
-        if event.position is not None and event.position > self._newest:
-            self._newest = event.position
-        if self._gate is not None:
-            self._gate.take(event)
-
     def _doubt(self) -> None:
-        if self._gate is not None:
-            self._gate.close()
-        self._doubted.set()
+        if self._own.kept is not None:
+            self._own.kept.doubt()
+        self._own.marks.want()
 
     def _owe_gaps(self) -> None:
-        self._channel.owe_gaps(topic for topic in self._counts if self._gate is None or not self._keeps(topic))
-
-    def _places(self) -> dict[str, Place]:
-        return {
-            topic: Place(stream.since, stream.last, stream.seq + 1 if self._keeps_here and stream.epoch else None)
-            for topic, stream in self._channel.streams.items()
-            if stream.since is not None and self._keeps(topic)
-        }
-
-    async def _hears_all(self) -> int:
-        self._lease.must_answer()
-        await self._confirmed([topic for topic in self._channel.streams if self._keeps(topic)])
-        return await self._find_lost() if self._keeps_here else 0
-
-    async def _find_lost(self) -> int:
-        lost: int = await self._lease.commands.run("lost", [self._keys.position, self._keys.lost], [self._newest])
-        return lost
+        kept = self._own.kept
+        self._channel.owe_gaps(topic for topic in self._counts if kept is None or not kept.keeps(topic))
 
     # -- state ---------------------------------------------------------------------------------------------
 
