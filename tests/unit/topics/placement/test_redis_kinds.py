@@ -20,9 +20,11 @@ from redis.asyncio import Redis
 from redis.crc import key_slot
 
 from tests.redis_server import RedisServer, needs_redis
+from tests.unit.topics.history.shelf import aged, rules
 from tests.unit.topics.placement.contract import NODE, event, ids, until
-from tests.unit.topics.placement.test_redis import TTL, Nodes, fall_silent, until_answers
+from tests.unit.topics.placement.test_redis import TTL, Nodes, answers, fall_silent, until_answers
 from topics.exceptions import PlacementUnavailable
+from topics.history.redis.store import RedisHistory
 from topics.hub import Hub
 from topics.placement.base import Drop
 from topics.placement.redis.commands import _DIGESTS
@@ -187,6 +189,29 @@ async def test_of_sentinels_that_disagree_the_newest_configuration_is_believed()
             assert "cmdstat_evalsha" not in await client.info("commandstats")
 
 
+async def keep_history(url: str) -> None:
+    """One more node, with all that a history does."""
+    placement = RedisPlacement(url, ttl=TTL, dedupe_seconds=60)
+    history = RedisHistory(placement, rules(kept=aged(2)))
+    await placement.start(NODE, Hub(NODE.name, retry_ms=3000))
+    await history.start()
+    try:
+        await answers(placement)
+        for number in range(3):
+            await history.publish(event(number, "kept-a", "kept-b", "live"), placement)
+        assert await placement.answered("1", ["kept-a"]) == {"kept-a": 0}
+        assert sorted(await history.names()) == ["kept-a", "kept-b"]
+        standing = await history.locate(["kept-a", "kept-b"], "0")
+        assert [kept.event.id for kept in await history.read(standing.after, limit=9)] == ["1", "2"]
+        assert (await history.events("kept-a", limit=9)).total == 3
+        async with Redis.from_url(url) as client, asyncio.timeout(10):
+            while await client.exists("{sse-gateway/0}:index:kept-a"):
+                await asyncio.sleep(0.05)
+    finally:
+        await history.close()
+        await placement.close()
+
+
 async def test_all_that_is_kept_is_in_one_slot_of_a_cluster() -> None:
     async with cluster_of_one() as server, asyncio.timeout(30):
         seen: dict[str, set[int]] = {}
@@ -221,6 +246,7 @@ async def test_all_that_is_kept_is_in_one_slot_of_a_cluster() -> None:
                 assert await until_answers(first.placement, "topic-1", 0, within=TTL + 3) > 0
                 lease.tend()
                 assert await until_answers(first.placement, "topic-1", 1, within=TTL + 3) > 0
+                await keep_history(server.url)
             finally:
                 await nodes.close()
                 watcher.cancel()
