@@ -88,13 +88,15 @@ async def rage(world: World, storm: Storm) -> Result:
 
 async def _publish(sender: Sender, storm: Storm, world: World, running: Sequence[asyncio.Task[None]]) -> None:
     over = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        for name in PUBLISHERS:
-            group.create_task(sender.go(Publisher(storm.seed, name, storm.per_second), over))
+    plans = [Publisher(storm.seed, name, storm.per_second) for name in PUBLISHERS]
+    publishing = [asyncio.create_task(sender.go(plan, over)) for plan in plans]
+    try:
         await asyncio.wait(running, timeout=storm.seconds / 2, return_when=asyncio.FIRST_COMPLETED)
         await world.strike()
         await asyncio.wait(running, timeout=storm.seconds / 2, return_when=asyncio.FIRST_COMPLETED)
+    finally:
         over.set()
+        await asyncio.gather(*publishing)
 
 
 async def _reaches_all(
