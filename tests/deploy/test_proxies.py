@@ -13,7 +13,10 @@ from tests.gateway import RunningGateway
 from tests.redis_server import RedisServer, needs_redis
 from tests.run_conformance import run_suite
 
-PROXY_ANSWERS = ["--ignore=tests/conformance/test_hostile_input.py", "--ignore=tests/conformance/test_publish_unread_body.py"]
+PROXY_ANSWERS = [
+    "--ignore=tests/conformance/test_hostile_input.py",
+    "--ignore=tests/conformance/test_publish_unread_body.py",
+]
 """What is no HTTP, and 100 Continue, never reach the gateway: the proxy answers in its own words."""
 
 DESELECTED = {
@@ -52,7 +55,15 @@ def test_the_contract_holds_through_the_proxy(proxy: str) -> None:
         pytest.skip(f"not run: {proxy} is not installed")
     with three_gateways() as nodes, Proxy(proxy, [urlsplit(node.url).port or 0 for node in nodes]) as front:
         front.wait_until_ready()
-        assert run_suite(f"behind-{proxy}", front.url, nodes[0].key, [*PROXY_ANSWERS, "-k", f"not ({' or '.join(DESELECTED[proxy])})"]) == 0
+        assert (
+            run_suite(
+                f"behind-{proxy}",
+                front.url,
+                nodes[0].key,
+                [*PROXY_ANSWERS, "-k", f"not ({' or '.join(DESELECTED[proxy])})"],
+            )
+            == 0
+        )
         for node in nodes:
             assert node.running
             assert node.errors == []
