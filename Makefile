@@ -15,7 +15,7 @@ TARGET ?=
 
 BIN := .venv/bin
 STAMP := .venv/.installed
-LOCKS := requirements.txt requirements-dev.txt
+LOCKS := requirements.txt requirements-sources.txt requirements-dev.txt
 DASHBOARD := dashboard/static/dashboard/index.html
 DASHBOARD_SOURCES := $(shell find frontend -name node_modules -prune -o -type f -print)
 NODE_MODULES := frontend/node_modules/.installed
@@ -203,6 +203,7 @@ soak: $(STAMP) ## Run the slow tests
 lock: $(STAMP) ## Lock requirements*.in again (UPGRADE=1 takes the newest versions that they allow)
 	@$(COMPILE) requirements.in --output-file requirements.txt
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
+	$(COMPILE) requirements-sources.in --output-file requirements-sources.txt
 
 .PHONY: clean
 clean: ## Remove .venv, caches and results

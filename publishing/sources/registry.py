@@ -8,6 +8,7 @@ from topics.conf import GatewaySettings
 
 BUILT_IN = {
     "eventstream": "publishing.sources.eventstream.EventStream",
+    "gcp-pubsub": "publishing.sources.gcp_pubsub.GcpPubSub",
     "postgres": "publishing.sources.postgres.Postgres",
     "redis-pubsub": "publishing.sources.redis_pubsub.RedisPubSub",
     "redis-streams": "publishing.sources.redis_streams.RedisStreams",

@@ -1,0 +1,128 @@
+"""The source `gcp-pubsub`, with Google's client, against Google's in-memory server over gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from tests.conformance.subject import eventually
+from tests.faults.conftest import Start
+from tests.faults.nodes import start_nodes
+from tests.faults.test_sources_redis import ids_until, runs
+from tests.pubsub.server import PubSubServer
+from tests.redis_server import RedisServer, needs_redis
+from tests.relay import Relay
+
+pubsub_v1: Any = pytest.importorskip(
+    "google.cloud.pubsub_v1", reason="not run: requirements-sources.txt is not installed"
+)
+
+TOPIC, SUBSCRIPTION = "projects/shop/topics/events", "projects/shop/subscriptions/gateway"
+
+
+@pytest.fixture
+def pubsub() -> Iterator[PubSubServer]:
+    with PubSubServer() as running:
+        yield running
+
+
+@pytest.fixture
+def relay() -> Iterator[Relay]:
+    with closing(Relay()) as made:
+        yield made
+
+
+@pytest.fixture
+def publisher(pubsub: PubSubServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.address)
+    client = pubsub_v1.PublisherClient(publisher_options=pubsub_v1.types.PublisherOptions(enable_message_ordering=True))
+    client.create_topic(name=TOPIC)
+    with pubsub_v1.SubscriberClient() as subscriber:
+        subscriber.create_subscription(
+            request={
+                "name": SUBSCRIPTION,
+                "topic": TOPIC,
+                "ack_deadline_seconds": 10,
+                "enable_message_ordering": True,
+            }
+        )
+    yield client
+    client.stop()
+
+
+def environment(address: str) -> dict[str, str]:
+    return {"PUBSUB_EMULATOR_HOST": address, "GCP_PROJECT": "shop", "PUBSUB_SUBSCRIPTION": "gateway"}
+
+
+def send(publisher: Any, data: bytes, key: str = "", **attributes: str) -> str:
+    return str(publisher.publish(TOPIC, data, ordering_key=key, **attributes).result(timeout=10))
+
+
+async def test_attributes_say_channel_type_and_id(start: Start, pubsub: PubSubServer, publisher: Any) -> None:
+    node = await start(sources="gcp-pubsub", environment=environment(pubsub.address))
+    await runs(node, "gcp-pubsub")
+    async with node.sse("channel:user123") as stream:
+        send(publisher, b"\xff", channel_id="user123")
+        send(publisher, b"a", channel_id="user123", event_type="gateway.open")
+        message_id = send(publisher, b"plain", channel_id="user123")
+        event = await stream.next_event()
+        assert (event.id, event.event, event.data) == (message_id, "message", "plain")
+        send(publisher, '{"msg":"é"}'.encode(), channel_id="user123", event_type="notification", id="order 7")
+        event = await stream.next_event()
+        assert (event.id, event.event, event.data) == ("order%207", "notification", '{"msg":"é"}')
+    source = (await node.get("/sources"))["items"][0]
+    assert (source["dead"], source["published"], source["guarantee"]) == (2, 2, "at-least-once")
+
+
+async def test_messages_of_one_ordering_key_come_in_order_and_nothing_is_lost_when_the_way_is_cut(
+    start: Start, pubsub: PubSubServer, publisher: Any, relay: Relay
+) -> None:
+    relay.listen(f"http://{pubsub.address}")
+    node = await start(sources="gcp-pubsub", environment=environment(relay.url.removeprefix("http://")))
+    await runs(node, "gcp-pubsub")
+    async with node.sse("channel:a") as stream:
+        for number in range(200):
+            await asyncio.to_thread(send, publisher, b"x", "key", channel_id="a", id=f"order-{number}")
+            if number in (60, 120):
+                relay.cut()
+        # What was under way when the way was cut comes again when its time has run out.
+        seen = await asyncio.wait_for(ids_until(stream, "order-199"), 60)
+        assert list(dict.fromkeys(seen)) == [f"order-{number}" for number in range(200)]
+
+
+async def test_a_subscription_that_is_not_there_is_told(start: Start, pubsub: PubSubServer) -> None:
+    node = await start(sources="gcp-pubsub", environment=environment(pubsub.address))
+    await runs(node, "gcp-pubsub", "failing")
+    assert (await node.get("/sources"))["items"][0]["detail"].startswith("Google Pub/Sub: 404")
+    assert (await node.publish("nobody", "a")).status_code == 204
+
+
+async def test_a_server_that_is_not_there_is_told_and_does_not_keep_the_gateway_from_ending(start: Start) -> None:
+    with closing(Relay()) as relay:
+        node = await start(sources="gcp-pubsub", environment=environment(relay.url.removeprefix("http://")))
+    await runs(node, "gcp-pubsub", "failing")
+    assert "cannot be reached" in (await node.get("/sources"))["items"][0]["detail"]
+
+
+@needs_redis
+async def test_each_message_comes_once_on_three_nodes(start: Start, pubsub: PubSubServer, publisher: Any) -> None:
+    with RedisServer() as redis:
+        nodes = await start_nodes(start, redis, sources="gcp-pubsub", environment=environment(pubsub.address))
+        for node in nodes:
+            await runs(node, "gcp-pubsub")
+        async with nodes[0].sse("channel:a") as first, nodes[2].sse("channel:a") as second:
+            ids = [f"order-{number}" for number in range(100)]
+            for one in ids:
+                await asyncio.to_thread(send, publisher, b"x", channel_id="a", id=one)
+            for stream in (first, second):
+                assert sorted([str(block.id) for block in await stream.events(100, within=20)]) == sorted(ids)
+
+        async def settled() -> bool:
+            listed = (await nodes[1].get("/sources"))["items"]
+            return sum(int(one["published"]) for one in listed) == 100
+
+        await eventually(settled, within=10)
