@@ -290,3 +290,27 @@ class TestInterruptions:
         await second.publish("new", "kept-a")
         await until(lambda: "new" in told(client)[0])
         assert told(client) == (["new"], [])
+
+    async def test_a_node_that_counted_as_dead_costs_kept_topics_nothing(self, start: Start, own: RedisServer) -> None:
+        first, second = await start()
+        client = await first.join("kept-a")
+        publisher = Publisher(second, "p", "kept-a")
+        await publisher.has_sent(20)
+        lease: Any = first.placement._lease
+        await lease.neglect()
+
+        async def is_dead() -> bool:
+            return len(await second.placement.nodes()) == 1
+
+        async with asyncio.timeout(5):
+            while not await is_dead():
+                await asyncio.sleep(0.05)
+        await publisher.has_sent(20)
+        lease.tend()
+        async with asyncio.timeout(5):
+            while await is_dead():
+                await asyncio.sleep(0.05)
+        await publisher.has_sent(20)
+        await publisher.end()
+        await until(lambda: told(client)[0][-1:] == publisher.sent[-1:])
+        assert told(client) == (publisher.sent, [])

@@ -19,7 +19,7 @@ from topics.placement.base import Placement
 from topics.placement.redis.keys import Keys
 from topics.placement.redis.placement import RedisPlacement
 
-TTL = 1.0
+TTL = 3.0
 
 pytestmark = needs_redis
 
