@@ -119,5 +119,5 @@ def limit_waits(connection: BaseDatabaseWrapper) -> None:
             cursor.execute(
                 "SELECT set_config('lock_timeout', %s, false), set_config('statement_timeout', %s, false), "
                 "set_config('idle_in_transaction_session_timeout', %s, false)",
-                [str(ms) for ms in (BUSY_SECONDS * 1000, 2 * BUSY_SECONDS * 1000, 2 * BUSY_SECONDS * 1000)],
+                [str(times * BUSY_SECONDS * 1000) for times in (1, 2, 3)],
             )

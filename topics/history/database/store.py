@@ -40,6 +40,9 @@ HAND_ON_SECONDS = 8.0
 ROUTE_SECONDS = 4.0
 """How long it is tried to hand a batch on to a placement that has just been there."""
 
+ROUTE_GRACE_SECONDS = 2.0
+"""How much longer its last answer may take. All in all less than the turn lasts (`order.limit_waits`)."""
+
 ROUTE_PAUSE = 0.05
 
 SWEEP_SECONDS = 1.0
@@ -341,7 +344,7 @@ class DatabaseHistory:
             if time.monotonic() < deadline:
                 handing = asyncio.run_coroutine_threadsafe(self._hand_on(batch), loop)
                 try:
-                    handing.result(2 * ROUTE_SECONDS)
+                    handing.result(ROUTE_SECONDS + ROUTE_GRACE_SECONDS)
                 except NotInTime:
                     handing.cancel()
             self._take_back(batch, drafts)
