@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import httpx
 import psutil
 
 from tests.gateway import ROOT, GatewayFailed
@@ -42,6 +43,13 @@ def inherited_environment() -> dict[str, str]:
     child |= {"WRANGLER_SEND_METRICS": "false", "CLOUDFLARE_CF_FETCH_ENABLED": "false", "CI": "1"}
     child["PATH"] = f"{Path(node()).parent}{os.pathsep}{child.get('PATH', '')}"
     return child
+
+
+def _is_gateway(url: str) -> bool:
+    try:
+        return bool(httpx.get(f"{url}/health", timeout=2, trust_env=False).json() == {"status": "ok"})
+    except (httpx.HTTPError, ValueError):
+        return False
 
 
 class RunningWorker:
@@ -120,11 +128,23 @@ class RunningWorker:
                 while not (found := _READY.search(self.log)):
                     if self._ended or not self._news.wait(deadline - time.monotonic()):
                         raise GatewayFailed(f"wrangler dev did not listen; its log:\n{self.log}")
-            self.url = found[1]
+            self.url = self._behind_the_proxy(found[1], deadline)
         except BaseException:
             self.stop()
             raise
         return self
+
+    def _behind_the_proxy(self, proxy: str, deadline: float) -> str:
+        # What listens where Wrangler says is a proxy of its own, a Worker too: it reads bodies, and tells nobody that a
+        # client has gone. The runtime behind it is what a deployment has.
+        while time.monotonic() < deadline:
+            for process in psutil.Process(self.pid).children(recursive=True):
+                for connection in process.net_connections("tcp") if process.name() == "workerd" else ():
+                    url = f"http://127.0.0.1:{connection.laddr.port}"
+                    if connection.status == psutil.CONN_LISTEN and url != proxy and _is_gateway(url):
+                        return url
+            time.sleep(0.1)
+        raise GatewayFailed(f"no workerd behind {proxy} answers; its log:\n{self.log}")
 
     def _bundle(self) -> str:
         # Bundled as for a deployment: `dev` would put code of its own around the Worker, which reads the bodies that

@@ -12,7 +12,7 @@ import { VERSION } from "./version";
 
 const DEFAULT_LIMIT = 100;
 /** Most items in one page of any list. */
-const MAX_PAGE = 500;
+export const MAX_PAGE = 500;
 
 interface Listed {
   items: object[];
@@ -95,6 +95,12 @@ export async function listNodes(request: Request, scene: Scene): Promise<Respons
   const rest = nodes.filter((node) => after === null || node.name > after);
   const next = rest.length > limit ? (rest[limit - 1]?.name ?? null) : null;
   return listed({ items: rest.slice(0, limit).map(nodeItem), next, total: nodes.length }, cursors);
+}
+
+/** List message sources: the Worker has none. */
+export async function listSources(request: Request, scene: Scene): Promise<Response> {
+  const { cursors } = await page(readParameters(request.url, ["limit", "cursor"]), "sources", scene);
+  return listed({ items: [], next: null, total: 0 }, cursors);
 }
 
 export async function getStats(request: Request, scene: Scene): Promise<Response> {

@@ -1,7 +1,16 @@
 /** The Worker: which path is answered by what. */
 
 import { Hono, type Context } from "hono";
-import { closeConnection, getConnection, getStats, listConnections, listEvents, listNodes, listTopics } from "./admin";
+import {
+  closeConnection,
+  getConnection,
+  getStats,
+  listConnections,
+  listEvents,
+  listNodes,
+  listSources,
+  listTopics,
+} from "./admin";
 import { ALLOW as PUBLISH_ALLOW } from "./admission";
 import { publishBatch, publishJson } from "./api";
 import { Cors } from "./cors";
@@ -58,6 +67,7 @@ app.all("/api/v1/publish/batch", (c) => api(c, { POST: publishBatch }));
 app.all("/api/v1/topics", (c) => api(c, { GET: listTopics }));
 app.all("/api/v1/connections", (c) => api(c, { GET: listConnections }));
 app.all("/api/v1/nodes", (c) => api(c, { GET: listNodes }));
+app.all("/api/v1/sources", (c) => api(c, { GET: listSources }));
 app.all("/api/v1/stats", (c) => api(c, { GET: getStats }));
 app.all("/api/v1/connections/:id{.+}", (c) =>
   api(c, {

@@ -21,6 +21,7 @@ import {
   eventMessage,
   MORE,
   type Resume,
+  type Start,
   isWebSocket,
   LINK_HEADER,
   Outgoing,
@@ -96,7 +97,7 @@ export class Topic extends DurableObject<Env> {
   private readonly closed = new Set<string>();
   private readonly turns = new Map<string, Promise<void>>();
   // Where the replay of a link has come.
-  private readonly replays = new Map<string, { resume: Resume; after: number; last: number } | { resume: Resume }>();
+  private readonly replays = new Map<string, { resume: Start; after: number; last: number } | { resume: Start }>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -195,8 +196,9 @@ export class Topic extends DurableObject<Env> {
   }
 
   /** Find where a client stands that comes back; null where the topic keeps nothing. */
-  locate({ lastId, storedAt }: Resume): Standing | null {
-    return this.log?.locate(lastId, storedAt) ?? null;
+  locate(start: Start): Standing | null {
+    if ("newest" in start) return this.log?.newestFrom(start.newest) ?? null;
+    return this.log?.locate(start.lastId, start.storedAt) ?? null;
   }
 
   /** Return kept events behind a number. */
@@ -407,7 +409,7 @@ export class Topic extends DurableObject<Env> {
   }
 
   private deliver(outgoing: Outgoing): number {
-    return this.members.deliver(outgoing, ({ id, format }) => format === "tail" || this.take(id, outgoing));
+    return this.members.deliver(outgoing, ({ id }) => this.take(id, outgoing));
   }
 
   /** Tell whether an event is to go out to a connection now; what comes too early waits. */
@@ -436,7 +438,7 @@ export class Topic extends DurableObject<Env> {
   }
 
   /** Give a WebSocket what it missed in each of its topics that keep history, then what has come meanwhile. */
-  private async catchUp(id: string, topics: readonly string[], resume: Resume): Promise<void> {
+  private async catchUp(id: string, topics: readonly string[], resume: Start): Promise<void> {
     const lasts = new Map<string, number>();
     for (const topic of topics.filter((each) => this.settings.history.of(each) !== null)) {
       const source = this.whole(topic);

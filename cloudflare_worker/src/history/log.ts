@@ -149,6 +149,12 @@ export class Log {
     return { after, last, gaps: evicted ? [{ missed: null, reason: "evicted" }] : [] };
   }
 
+  /** Find where the newest events begin. @param count How many of them. */
+  newestFrom(count: number): Standing {
+    const { last } = this;
+    return { after: this.stored ? Math.max(last - count, this.firstKept(last) - 1) : 0, last, gaps: [] };
+  }
+
   /** Return the events behind a number, oldest first; none at the end. */
   read(after: number, limit: number): Kept[] {
     if (!this.stored) return [];

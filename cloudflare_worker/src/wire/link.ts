@@ -22,7 +22,7 @@ export interface Link {
   /** Only of `websocket-*`: the client's topics, this object's among them, and what the lists show. */
   client?: { topics: string[]; address: string; userAgent: string };
   /** Only where it takes up where it left. */
-  resume?: Resume;
+  resume?: Start;
 }
 
 /** Where a client stands that comes back. */
@@ -32,6 +32,9 @@ export interface Resume {
   /** When that was stored in any of its topics, in milliseconds; null when none keeps it. */
   storedAt: number | null;
 }
+
+/** Where a stream begins that does not begin with what comes: behind an event, or with the newest that are kept. */
+export type Start = Resume | { newest: number };
 
 /** What an object tells a link beside events. `page` ends a part of what the client missed; `end` says it was the last. */
 export type Control =
