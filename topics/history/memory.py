@@ -12,7 +12,7 @@ from itertools import islice
 
 from topics.events import Event
 from topics.history.base import PAGE_BYTES, Gap, Kept, Limits, Standing
-from topics.history.memory_log import ENTRY_BYTES, MARK_BYTES, Entry, Log
+from topics.history.memory_log import ENTRY_BYTES, LOG_BYTES, MARK_BYTES, PLACE_BYTES, Entry, Log
 from topics.history.rules import Rules
 from topics.placement.base import Page, Placement, Routed
 
@@ -66,7 +66,8 @@ class MemoryHistory:
             event = replace(event, topics=tuple(topic for topic in event.topics if topic not in routed.repeated))
             kept = {topic: limits for topic, limits in kept.items() if topic not in routed.repeated}
         if kept:
-            self._store(Entry(event, tuple(kept), ENTRY_BYTES + sys.getsizeof(event.data)), kept)
+            size = ENTRY_BYTES + PLACE_BYTES * len(kept) + sys.getsizeof(event.data)
+            self._store(Entry(event, tuple(kept), size), kept)
         return routed
 
     async def locate(self, topics: Sequence[str], last_id: str) -> Standing:
@@ -134,7 +135,7 @@ class MemoryHistory:
     @property
     def size(self) -> int:
         """Bytes that it takes now, about."""
-        return self._bytes + self._marks * MARK_BYTES
+        return self._bytes + self._marks * MARK_BYTES + len(self._logs) * LOG_BYTES
 
     def _now(self) -> int:
         return int(self._clock() * 1_000_000)

@@ -1,6 +1,7 @@
 """The store in memory under the suite that every store passes, and what only it promises: bytes."""
 
 import asyncio
+import tracemalloc
 
 import pytest
 
@@ -113,3 +114,20 @@ async def test_numbers_go_on_through_the_lists_being_shortened(clock: Clock) -> 
     kept = await shelf.everything({"a": 0})
     assert [(one.event.id, one.number["a"]) for one in kept] == [(str(n), n + 1) for n in range(4990, 5000)]
     assert list((await history.locate(["a"], "4985")).gaps) == [Gap("a", 4, "evicted")]
+
+
+@pytest.mark.parametrize("topics", [["t"], ["t", "t2", "t3"], ["t{}"]])
+async def test_what_it_takes_is_what_it_says(clock: Clock, topics: list[str]) -> None:
+    history = MemoryHistory(rules(t=last(1000)), MANY, clock)
+    shelf = await shelf_of(history)
+    tracemalloc.start()
+    for number in range(3000):
+        await shelf.publish(f"{number:032}", *[topic.format(number) for topic in topics], data=f"{number:0200}")
+        shelf.node.handed.clear()
+        await shelf.node.settled()
+        if number % 100 == 0:
+            await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 0.7 * taken < history.size < 1.4 * taken
