@@ -40,7 +40,7 @@ def compose() -> Iterator[list[str]]:
     # The name server of a sandbox that has ended left its traces.
     shutil.rmtree("/run/containers/networks/aardvark-dns", ignore_errors=True)
     service = subprocess.Popen(["podman", "system", "service", "--time=0", f"unix://{sock}"], stderr=subprocess.DEVNULL)
-    os.environ |= {"DOCKER_HOST": f"unix://{sock}", "GATEWAY_API_KEYS": KEY, "GATEWAY_IMAGE": GATEWAY}
+    os.environ |= {"DOCKER_HOST": f"unix://{sock}", "GATEWAY_API_KEYS": KEY, "SSE_GATEWAY_IMAGE": GATEWAY}
     command = [str(COMPOSE), "-f", str(folder / "deploy/compose.yaml"), "-p", "gatewaytest"]
     try:
         deadline = time.monotonic() + 10
@@ -56,7 +56,7 @@ def compose() -> Iterator[list[str]]:
         subprocess.run([*command, "down", "-t", "12", "-v"], check=False, timeout=120)
         service.terminate()
         service.wait(10)
-        for name in ("DOCKER_HOST", "GATEWAY_API_KEYS", "GATEWAY_IMAGE"):
+        for name in ("DOCKER_HOST", "GATEWAY_API_KEYS", "SSE_GATEWAY_IMAGE"):
             os.environ.pop(name)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -22,8 +22,8 @@ PROCESS_METRICS = {
     "process_open_fds",
     "process_max_fds",
 }
-# Variables that are not the gateway's settings: the clients', and Compose's own.
-OTHER_NAMES = {"GATEWAY_URL", "GATEWAY_API_KEY", "GATEWAY_IMAGE", "GATEWAY_PUBLISH", "GATEWAY_SINGLE_PUBLISH"}
+# The clients' variables.
+OTHER_NAMES = {"GATEWAY_URL", "GATEWAY_API_KEY"}
 
 
 def text(path: Path) -> str:
