@@ -38,6 +38,12 @@ type Requested = Context<{ Bindings: Env }>;
 
 const app = new Hono<{ Bindings: Env }>();
 
+// A wrong setting stops every answer: better at once than on a path that is asked once a month.
+app.use(async (c, next) => {
+  settingsOf(c.env);
+  await next();
+});
+
 app.all("/publish", (c) => raw(c, adminCors(c.env), PUBLISH_ALLOW, publishRaw));
 app.all("/sse", (c) => raw(c, subscriberCors(c.env), SSE_ALLOW, subscribe));
 app.all("/ws", (c) => connect(c.req.raw, scene(c), subscriberCors(c.env)));

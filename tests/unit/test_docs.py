@@ -8,6 +8,7 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 from pydantic.fields import FieldInfo
 
+from tests.conformance.differences import WORKER
 from topics.conf import GatewaySettings
 from topics.metrics import REGISTRY
 from topics.placement.base import Placement
@@ -39,11 +40,30 @@ def test_every_setting_is_in_the_example_environment(name: str) -> None:
 
 
 def test_the_reference_names_no_setting_that_is_not_there() -> None:
-    known = {f"GATEWAY_{name.upper()}" for name in GatewaySettings.model_fields}
+    known = {f"GATEWAY_{name.upper()}" for name in GatewaySettings.model_fields} | worker_settings()
     clients = {"GATEWAY_URL", "GATEWAY_API_KEY", "GATEWAY_SERVICE_HOST", "GATEWAY_PORT"}
     for document in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         named = set(re.findall(r"\bGATEWAY_[A-Z_]*[A-Z]\b", document.read_text(encoding="utf-8")))
         assert named <= known | clients, document
+
+
+def worker_settings() -> set[str]:
+    source = (ROOT / "cloudflare_worker" / "src" / "settings.ts").read_text(encoding="utf-8")
+    block = source.partition("export interface Settings {")[2].partition("}")[0]
+    fields = re.findall(r"^  (\w+):", block, re.MULTILINE)
+    return {"GATEWAY_" + re.sub(r"([A-Z])", r"_\1", field).upper() for field in fields}
+
+
+def test_the_workers_settings_are_in_its_reference_and_no_others() -> None:
+    table = read("cloudflare.md").partition("## What differs")[0]
+    assert set(re.findall(r"^\| `(GATEWAY_\w+)`", table, re.MULTILINE)) == worker_settings()
+
+
+def test_whatever_the_worker_may_do_otherwise_is_in_its_reference() -> None:
+    text = read("cloudflare.md")
+    for test, reason in WORKER.items():
+        assert f"`{test.partition('::')[2].partition('[')[0]}`" in text, test
+        assert reason in text, reason
 
 
 def test_every_metric_is_in_the_reference() -> None:
