@@ -61,11 +61,17 @@ end
 local event = '[[' .. table.concat(names, ',') .. '],' .. ARGV[8]
 
 local function forget(topic)
-  -- Several at once, as what is too old comes in numbers; never many, as others wait.
   local over = redis.call('XLEN', topic.index) - redis.call('XLEN', topic.stream) - topic.marks
+  if over <= 0 and not topic.age then return end
   local oldest = topic.age and micros - 2000 * topic.age or 0
+  -- As few as can be, as each costs more than all else here; several at once where they are too old; never many.
+  local count = math.max(1, math.min(over, 64))
+  local entries = redis.call('XRANGE', topic.index, '-', '+', 'COUNT', count)
+  if topic.age and tonumber(string.match(entries[#entries][1], '^%d+')) < oldest then
+    entries = redis.call('XRANGE', topic.index, '-', '+', 'COUNT', 64)
+  end
   local last
-  for number, entry in ipairs(redis.call('XRANGE', topic.index, '-', '+', 'COUNT', 64)) do
+  for number, entry in ipairs(entries) do
     local stood = string.match(entry[1], '^%d+')
     if number > over and tonumber(stood) >= oldest then break end
     local stands = redis.call('HGET', topic.ids, entry[2][4])
