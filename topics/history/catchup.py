@@ -104,6 +104,8 @@ class Gate:
         self._lasts: dict[str, int] = {}
         # Since when each of these topics was heard: one that was left and joined again has missed nothing between.
         self._sinces: dict[str, int] = {}
+        # The event that came last. It comes once for each of its topics, and the gate may close in between.
+        self._newest: Event | None = None
         self._closings = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -126,6 +128,7 @@ class Gate:
                 self._tell_late(event)
         elif self._task is None:
             self._advance(position)
+            self._newest = event
             self._hand(event)
         else:
             self._hold(event)
@@ -150,7 +153,11 @@ class Gate:
         places = self._places()
         # Where nothing was heard, nothing was missed.
         if self._task is None and places:
-            self._numbers = {topic: place.number for topic, place in places.items() if place.number is not None}
+            self._numbers = {
+                topic: place.number + self._is_ahead(topic, place)
+                for topic, place in places.items()
+                if place.number is not None
+            }
             self._lasts = {topic: place.last for topic, place in places.items()}
             self._sinces = {topic: place.since for topic, place in places.items()}
             self._holes.clear()
@@ -167,7 +174,14 @@ class Gate:
         self.close()
         self._holes.add(topic)
         if was_open and number is not None and topic in self._numbers:
-            self._numbers[topic] = number
+            self._numbers[topic] = number + self._is_ahead(topic, self._places()[topic])
+
+    def _is_ahead(self, topic: str, place: Place) -> bool:
+        """Tell whether the hub was handed the topic's next event, which came for another of its topics."""
+        newest = self._newest
+        if newest is None or newest.position is None or newest.position != self.last:
+            return False
+        return topic in newest.topics and max(place.since, place.last) < newest.position
 
     async def stop(self) -> None:
         """End whatever is under way."""

@@ -282,3 +282,16 @@ async def test_a_topic_that_is_joined_again_while_the_gate_is_closed_has_missed_
     shelf.ready.set()
     await shelf.opened()
     assert shelf.handed == ["1", "4"]
+
+
+async def test_an_event_that_came_for_one_of_its_topics_is_missed_by_none_of_them() -> None:
+    shelf = Shelf(numbered=True)
+    shelf.publish(1)
+    # It came for another topic, and was handed on; what it is in this one was lost with the connection.
+    shelf.publish(2, "b", "a", heard=False)
+    shelf.gate.take(shelf.stored[-1].event)
+    shelf.gate.close()
+    shelf.publish(3, heard=False)
+    shelf.ready.set()
+    await shelf.opened()
+    assert shelf.handed == ["1", "2", "3"]
