@@ -64,6 +64,8 @@ class RunningWorker:
     def __init__(self, *, arguments: Sequence[str] = (), **settings: object) -> None:
         self.key = secrets.token_urlsafe(24)
         self.url = ""
+        self.workerd = 0
+        """Id of the process that runs the Worker's code; Wrangler's proxy before it is another."""
         self.lines: list[str] = []
         """All that the child has written."""
         self._arguments = arguments
@@ -94,11 +96,6 @@ class RunningWorker:
     def errors(self) -> list[str]:
         """The lines that tell of an error."""
         return [line for line in self.lines if _ERROR.search(line)]
-
-    def workerd(self) -> psutil.Process:
-        """The process that runs the Worker's code; Wrangler's proxy before it is another."""
-        runtimes = [child for child in psutil.Process(self.pid).children(recursive=True) if child.name() == "workerd"]
-        return max(runtimes, key=lambda child: sum(child.cpu_times()[:2]))
 
     def start(self) -> Self:
         """Start the child and wait until it listens."""
@@ -142,6 +139,7 @@ class RunningWorker:
                 for connection in process.net_connections("tcp") if process.name() == "workerd" else ():
                     url = f"http://127.0.0.1:{connection.laddr.port}"
                     if connection.status == psutil.CONN_LISTEN and url != proxy and _is_gateway(url):
+                        self.workerd = process.pid
                         return url
             time.sleep(0.1)
         raise GatewayFailed(f"no workerd behind {proxy} answers; its log:\n{self.log}")

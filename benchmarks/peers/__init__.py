@@ -4,6 +4,7 @@ from benchmarks.peers.base import Peer
 from benchmarks.peers.gateway import Floor, Gateway
 from benchmarks.peers.programs import Centrifugo, Mercure, Nchan, Pushpin
 from benchmarks.peers.python_apps import PythonApp
+from benchmarks.peers.worker import Worker
 
 ALL: dict[str, Peer] = {
     peer.name: peer
@@ -12,6 +13,7 @@ ALL: dict[str, Peer] = {
         Nchan(),
         Gateway("daphne"),
         Gateway("uvicorn"),
+        Worker(),
         Mercure(),
         Centrifugo(),
         Pushpin(),

@@ -3,6 +3,7 @@
 import type { Directory } from "./directory";
 import { WrongSetting } from "./exceptions";
 import { parseRules, type Rules } from "./history/rules";
+import { LEVELS, setLevel, type Level } from "./logs";
 import type { Topic } from "./topic";
 
 /** What Wrangler binds: objects, assets, and the settings as text. */
@@ -31,6 +32,7 @@ export interface Settings {
   bodyTimeoutSeconds: number;
   history: Rules;
   topicSockets: number;
+  logLevel: Level;
 }
 
 const MIB = 1_048_576;
@@ -79,6 +81,11 @@ const READERS: { [Name in keyof Settings]: Reader<Settings[Name]> } = {
     }
   },
   topicSockets: whole(10_000, 1, 30_000),
+  logLevel: (name, value = "info") => {
+    const level = LEVELS.find((each) => each === value);
+    if (level === undefined) throw new WrongSetting(`${name} has a wrong value: it must be ${LEVELS.join(", ")}.`);
+    return level;
+  },
 };
 
 /** The names of the variables, such as `GATEWAY_MAX_TOPICS`. */
@@ -105,6 +112,7 @@ export function settingsOf(env: Env): Settings {
     }),
   ) as unknown as Settings;
   read = { env, settings };
+  setLevel(settings.logLevel);
   return settings;
 }
 
