@@ -1,19 +1,51 @@
-"""The gateway as a Cloudflare Worker, in workerd on this machine."""
+"""The gateway as a Cloudflare Worker, in workerd on this machine.
+
+Not under `wrangler dev`, whose own Workers (a proxy, assets, logs) stand before each request and cost many times what
+the gateway does: the very bundle of a deployment, in workerd with its own configuration.
+"""
 
 import contextlib
 import json
-import os
+import secrets
+import subprocess
 from pathlib import Path
 
-from tests.worker import FOLDER, WRANGLER, RunningWorker
+from tests.worker import FOLDER, WRANGLER, inherited_environment, node
 
 from benchmarks import machine
-from benchmarks.peers.base import Endpoint, Peer, Started
+from benchmarks.peers.base import Peer, Started
 from benchmarks.peers.gateway import endpoint
+from benchmarks.server import ServerFailed, free_port, running, scratch
+
+CONFIGURATION = """using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "gateway", worker = .gateway),
+    (name = "disk", disk = (path = "{folder}/objects", writable = true)),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:{port}", http = (), service = "gateway")],
+);
+const gateway :Workerd.Worker = (
+  modules = [(name = "index.js", esModule = embed "bundle/index.js")],
+  compatibilityDate = "{date}",
+  compatibilityFlags = [{flags}],
+  bindings = [
+    (name = "TOPICS", durableObjectNamespace = "Topic"),
+    (name = "DIRECTORY", durableObjectNamespace = "Directory"),
+    (name = "GATEWAY_API_KEYS", text = "{key}"),
+    (name = "GATEWAY_LOG_LEVEL", text = "warning"),
+  ],
+  durableObjectNamespaces = [
+    (className = "Topic", uniqueKey = "topics", enableSql = true),
+    (className = "Directory", uniqueKey = "directory", enableSql = true),
+  ],
+  durableObjectStorage = (localDisk = "disk"),
+);
+"""
 
 
 class Worker(Peer):
-    """`wrangler dev --local`; subscribers and publishers go to workerd itself, past Wrangler's proxy."""
+    """The Worker's bundle in `workerd serve`, its objects on disk."""
 
     name = "gateway-worker"
     title = "this gateway, Worker in workerd"
@@ -23,23 +55,47 @@ class Worker(Peer):
         return None if WRANGLER.exists() else "the Worker's packages are not installed (make worker)"
 
     def version(self) -> str:
-        """Return the commit and Wrangler's version."""
-        package = json.loads((FOLDER / "node_modules" / "wrangler" / "package.json").read_text(encoding="utf-8"))
-        return f"{machine.commit()}, wrangler {package['version']}"
+        """Return the commit and workerd's version."""
+        return f"{machine.commit()}, {machine.output_of([str(program()), '--version'])}"
 
     @contextlib.contextmanager
     def start(self) -> Started:
         """Run it; `GATEWAY_LOG_LEVEL` is the one setting that is not as by default."""
-        with RunningWorker(log_level="warning") as worker:
-            pin(worker.workerd)
-            described: Endpoint = endpoint([worker.url.removeprefix("http://")], [worker.workerd], worker.key)
-            yield described
+        key, port = secrets.token_urlsafe(24), free_port()
+        with scratch() as folder:
+            bundle(folder / "bundle")
+            (folder / "objects").mkdir()
+            configuration = folder / "workerd.capnp"
+            configuration.write_text(filled(folder, port, key), encoding="utf-8")
+            with running([str(program()), "serve", str(configuration)], folder=folder, port=port) as pid:
+                yield endpoint([f"127.0.0.1:{port}"], [pid], key)
 
 
-def pin(pid: int) -> None:
-    """Put a process and all its threads on the server's core, where there are two."""
-    prefix = machine.pinned([], 0)
-    if prefix:
-        core = {int(prefix[2])}
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), core)
+def program() -> Path:
+    """Return workerd's binary, as Wrangler brings it."""
+    packages = (WRANGLER.parents[1] / "node_modules", FOLDER / "node_modules")
+    return next(path for folder in packages for path in folder.glob("@cloudflare/workerd-*/bin/workerd"))
+
+
+def bundle(folder: Path) -> None:
+    """Put the Worker's one file into a folder.
+
+    Raises:
+        ServerFailed: It cannot be bundled.
+    """
+    command = [node(), str(WRANGLER), "deploy", "--dry-run", "--outdir", str(folder)]
+    built = subprocess.run(
+        command, cwd=FOLDER, env=inherited_environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    if built.returncode != 0:
+        raise ServerFailed(f"the Worker cannot be bundled:\n{built.stderr.decode()}")
+
+
+def filled(folder: Path, port: int, key: str) -> str:
+    """Return workerd's configuration, dated as the deployment's."""
+    lines = (FOLDER / "wrangler.jsonc").read_text(encoding="utf-8").splitlines()
+    deployed = json.loads(
+        "{" + next(line for line in lines if '"compatibility_date"' in line).strip().rstrip(",") + "}"
+    )
+    flags = next(line for line in lines if '"compatibility_flags"' in line).partition("[")[2].partition("]")[0]
+    return CONFIGURATION.format(folder=folder, port=port, key=key, date=deployed["compatibility_date"], flags=flags)
