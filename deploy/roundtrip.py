@@ -1,4 +1,4 @@
-"""Exit code 0 when an event that is published to the gateway at GATEWAY_URL comes back on a stream: `helm test` runs it.
+"""Exit code 0 when an event published to the gateway at GATEWAY_URL comes back on a stream: `helm test` runs it.
 
 The key is the first of GATEWAY_API_KEYS.
 """

@@ -97,7 +97,7 @@ def _servers(folder: Path) -> None:
     (folder / "nginx-entry").write_text(_NGINX_ENTRY, encoding="utf-8")
     (folder / "nginx-entry").chmod(0o755)
     files = {
-        REDIS: 'FROM localhost/servers\nRUN useradd --uid 999 --user-group redis2\nWORKDIR /data\nCMD ["redis-server"]\n',
+        REDIS: 'FROM localhost/servers\nRUN mkdir -p /data\nWORKDIR /data\nCMD ["redis-server"]\n',
         NGINX: "FROM localhost/servers\nCOPY nginx-entry /\n"
         'ENTRYPOINT ["/nginx-entry"]\nCMD ["nginx", "-g", "daemon off;"]\n',
     }

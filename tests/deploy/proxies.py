@@ -33,12 +33,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def configuration(proxy: str, port: int, nodes: Sequence[int]) -> str:
+def configuration(proxy: str, port: int, nodes: Sequence[int], hosts: Sequence[str]) -> str:
     """The configuration as it is in the repository, but for its ports, and with as many nodes as there are."""
     text = (CONFIGURATIONS / FILES[proxy]).read_text(encoding="utf-8")
     assert len(nodes) == 3, "the configurations have three nodes"
-    for number, node in enumerate(nodes, start=8081):
-        text, found = re.subn(rf"127\.0\.0\.1:{number}\b", f"127.0.0.1:{node}", text)
+    for number, (host, node) in enumerate(zip(hosts, nodes, strict=True), start=8081):
+        text, found = re.subn(rf"127\.0\.0\.1:{number}\b", f"{host}:{node}", text)
         assert found == 1, number
     listening = {"nginx": "listen 8080 ", "haproxy": "bind :8080", "caddy": "\n:8080 {"}[proxy]
     assert text.count(listening) == 1
@@ -50,20 +50,23 @@ class Proxy:
 
     Args:
         proxy: ``nginx``, ``haproxy`` or ``caddy``.
-        nodes: the ports of three gateways on loopback.
+        nodes: the ports of three gateways.
+        hosts: their addresses; loopback when not given.
     """
 
-    def __init__(self, proxy: str, nodes: Sequence[int]) -> None:
+    def __init__(self, proxy: str, nodes: Sequence[int], *, hosts: Sequence[str] = ("127.0.0.1",) * 3) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = tempfile.TemporaryDirectory(prefix=f"{proxy}-")
         folder = Path(self._folder.name)
         file = folder / FILES[proxy]
-        file.write_text(configuration(proxy, self.port, nodes), encoding="utf-8")
+        file.write_text(configuration(proxy, self.port, nodes, hosts), encoding="utf-8")
         self._log = (folder / "log").open("w+", encoding="utf-8")
         command = {
-            "nginx": ["nginx", "-p", str(folder), "-e", "stderr", "-c", str(file)]
-            + ["-g", f"daemon off; pid {folder}/pid; error_log stderr warn;"],
+            "nginx": [
+                *("nginx", "-p", str(folder), "-e", "stderr", "-c", str(file)),
+                *("-g", f"daemon off; pid {folder}/pid; error_log stderr warn;"),
+            ],
             "haproxy": ["haproxy", "-db", "-f", str(file)],
             "caddy": ["caddy", "run", "--adapter", "caddyfile", "--config", str(file)],
         }[proxy]

@@ -28,7 +28,7 @@ class Judge:
     """When each client came back, on the monotonic clock."""
 
     def most_in_a_second(self, begun: float, seconds: float) -> tuple[int, float]:
-        """The most reconnects of one second, and the mean over the seconds in which they were told to come, for one restart."""
+        """The most reconnects of one second, and the mean from the first to the last of them, for one restart."""
         times = [at - begun for at in self.reconnects if 0 <= at - begun < seconds]
         if not times:
             return 0, 0.0

@@ -1,4 +1,4 @@
-"""Podman as machines without a container engine can run it: no control groups, a network of its own, nothing left behind."""
+"""Podman as machines without a container engine can run it: no control groups, and a network of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""deploy/compose.yaml, really brought up: three nodes, Redis and nginx; the contract; a node killed, another restarted."""
+"""deploy/compose.yaml, really brought up: three nodes, Redis, nginx; a node is killed and another restarted."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from tests.deploy.conftest import needs_containers, podman
-from tests.deploy.rolling import Client, Judge, Publisher
 from tests.deploy.images import GATEWAY
+from tests.deploy.rolling import Client, Judge, Publisher
 from tests.gateway import ROOT
 from tests.run_conformance import run_suite
 

@@ -33,15 +33,13 @@ DESELECTED = {
 
 
 @contextlib.contextmanager
-def three_gateways(**settings: object) -> Iterator[list[RunningGateway]]:
+def three_gateways() -> Iterator[list[RunningGateway]]:
     """Three nodes on a Redis of their own, with one key."""
     with RedisServer() as redis, contextlib.ExitStack() as stack:
         key = "a-key-for-this-test"
         nodes: list[RunningGateway] = []
         for _ in range(3):
-            node = RunningGateway(
-                redis_url=redis.url, node_ttl_seconds=5, api_keys=key, trusted_proxies="127.0.0.1", **settings
-            )
+            node = RunningGateway(redis_url=redis.url, node_ttl_seconds=5, api_keys=key, trusted_proxies="127.0.0.1")
             node.key = key
             nodes.append(stack.enter_context(node))
         yield nodes

@@ -24,11 +24,10 @@ KEY = "a-key-for-this-test"
 
 def node(redis: RedisServer, port: int) -> RunningGateway:
     """One node at *port*."""
-    made = RunningGateway(
+    return RunningGateway(
         port=port, redis_url=redis.url, node_ttl_seconds=5, api_keys=KEY, history="*=10000", drain_seconds=10,
         node_name=f"node-{port}",
     )  # fmt: skip
-    return made
 
 
 async def until_open(clients: list[Client], count: int, seconds: float) -> None:
@@ -91,7 +90,7 @@ async def test_a_rolling_restart_loses_nothing_and_spreads_the_clients() -> None
                 deadline = time.monotonic() + 20
                 while late := [c for n, c in enumerate(clients) if c.last < publisher.numbers[topics[n % TOPICS]]]:
                     assert time.monotonic() < deadline, (
-                        f"{len(late)} clients, {sum(c.open.is_set() for c in late)} of them open, have not the last event: "
+                        f"{len(late)} clients, {sum(c.open.is_set() for c in late)} of them open, lack the last event: "
                         f"{sorted({(c.topic, c.last, publisher.numbers[c.topic]) for c in late})} {judge}"
                     )
                     await asyncio.sleep(0.1)
