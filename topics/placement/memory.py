@@ -81,7 +81,8 @@ class MemoryPlacement:
 
     async def exist(self, topics: Sequence[str]) -> bool:
         """Tell whether any of the topics has a connection."""
-        return bool(await self.count(topics))
+        self._must_run()
+        return any(topic in self._topics for topic in topics)
 
     async def count(self, topics: Iterable[str]) -> dict[str, int]:
         """Return the number of connections of each topic that exists."""
