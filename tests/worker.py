@@ -75,6 +75,7 @@ class RunningWorker:
         self._ended = False
         self._folder = ""
         self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
 
     @property
     def pid(self) -> int:
@@ -118,7 +119,8 @@ class RunningWorker:
             errors="replace",
             start_new_session=True,
         )
-        threading.Thread(target=self._read_log, name="worker log", daemon=True).start()
+        self._reader = threading.Thread(target=self._read_log, name="worker log", daemon=True)
+        self._reader.start()
         deadline = time.monotonic() + START_SECONDS
         try:
             with self._news:
@@ -180,6 +182,10 @@ class RunningWorker:
                     os.killpg(self._process.pid, number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(STOP_SECONDS)
+            if self._reader is not None:
+                self._reader.join(STOP_SECONDS)
+            if self._process.stdout is not None:
+                self._process.stdout.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Self:

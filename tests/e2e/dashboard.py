@@ -19,6 +19,7 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request
 from tests.e2e.traffic import Traffic
 from tests.gateway import ROOT, RunningGateway
 from tests.redis_server import BINARY, RedisServer
+from tests.worker import RunningWorker
 
 CHROMIUM = Path("/usr/bin/chromium")
 BUILD = ROOT / "dashboard" / "static" / "dashboard" / "index.html"
@@ -142,7 +143,7 @@ async def browser() -> AsyncIterator[Browser]:
 class Visit:
     """A page, and all that it said and asked for."""
 
-    def __init__(self, page: Page, gateway: Gateway | RunningGateway) -> None:
+    def __init__(self, page: Page, gateway: Gateway | RunningGateway | RunningWorker) -> None:
         self.page = page
         self.gateway = gateway
         self.complaints: list[str] = []

@@ -16,6 +16,7 @@ import httpx
 import websockets
 
 from tests.gateway import RunningGateway
+from tests.worker import RunningWorker
 
 SECONDS = 20.0
 BATCH = 1000
@@ -77,7 +78,7 @@ class Traffic:
         nodes: The gateway's nodes, started.
     """
 
-    def __init__(self, *nodes: RunningGateway) -> None:
+    def __init__(self, *nodes: RunningGateway | RunningWorker) -> None:
         self.nodes = nodes
         self.http = self._client(nodes[-1])
         self._turns = itertools.cycle(nodes)
@@ -86,7 +87,7 @@ class Traffic:
         self._readers: list[asyncio.Task[None]] = []
 
     @staticmethod
-    def _client(node: RunningGateway) -> httpx.AsyncClient:
+    def _client(node: RunningGateway | RunningWorker) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             base_url=node.url, headers={"authorization": f"Bearer {node.key}"}, timeout=SECONDS, trust_env=False
         )
