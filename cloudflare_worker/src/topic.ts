@@ -13,7 +13,7 @@ import { Log, type Kept, type Standing } from "./history/log";
 import type { Limits } from "./history/rules";
 import { problemOf } from "./problems";
 import { settingsOf, type Env, type Settings } from "./settings";
-import { Held, Seen } from "./topic/holding";
+import { Delivering } from "./topic/delivering";
 import { Ledger } from "./topic/ledger";
 import { Members, send, type Member } from "./topic/members";
 import {
@@ -91,13 +91,10 @@ export class Topic extends DurableObject<Env> {
   // One stub for each object: the calls of one stub arrive in their order.
   private readonly stubs = new Map<string, DurableObjectStub<Topic>>();
   private readonly directory: DurableObjectStub<Directory>;
-  private readonly held = new Held();
-  private readonly seen = new Seen();
+  private readonly out: Delivering;
   private readonly asked = new Map<string, (figures: Figures) => void>();
   private readonly closed = new Set<string>();
   private readonly turns = new Map<string, Promise<void>>();
-  // Where the replay of a link has come.
-  private readonly replays = new Map<string, { resume: Start; after: number; last: number } | { resume: Start }>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -110,6 +107,17 @@ export class Topic extends DurableObject<Env> {
     this.limits = this.settings.history.of(name);
     this.log = this.limits === null || this.part !== null ? null : new Log(ctx.storage.sql, this.limits);
     this.directory = env.DIRECTORY.getByName(NAME);
+    this.out = new Delivering({
+      name: this.name,
+      members: this.members,
+      ledger: this.ledger,
+      mostHeld: 4 * this.settings.outboxEvents,
+      keeps: (topic) => this.settings.history.of(topic) !== null,
+      source: (topic) => this.whole(topic),
+      overflowed: (id) => {
+        ctx.waitUntil(this.end(id, CLOSE_TRY_AGAIN, "too much came while what was missed was read"));
+      },
+    });
     // Answered by the runtime: a client that asks for a sign of life wakes nobody.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('{"type":"ping"}', '{"type":"pong"}'));
     for (const id of this.members.interrupted) ctx.waitUntil(this.end(id, CLOSE_TRY_AGAIN, "come back"));
@@ -120,7 +128,7 @@ export class Topic extends DurableObject<Env> {
   /** Open a socket: a subscriber's own, or a link of the Worker. */
   override async fetch(request: Request): Promise<Response> {
     const link = JSON.parse(decodeURIComponent(request.headers.get(LINK_HEADER) ?? "null")) as Link;
-    if (link.format !== "tail" && this.members.size + this.held.size >= this.settings.topicSockets) {
+    if (link.format !== "tail" && this.members.size + this.out.held.size >= this.settings.topicSockets) {
       return this.full();
     }
     try {
@@ -147,7 +155,7 @@ export class Topic extends DurableObject<Env> {
     // Stored, counted and written without a pause between: the order in the log is the order on every socket.
     const number = this.log?.append(event, key, Date.now()) ?? null;
     this.members.published(event.id, event.time);
-    let delivered = this.deliver(new Outgoing(event, key, this.name, number));
+    let delivered = this.out.deliver(new Outgoing(event, key, this.name, number));
     const others: Promise<number>[] = [];
     for (const [part, count] of this.ledger.parts) {
       if (count > 0) others.push(this.stub(this.nameOf(part)).fanOut(event, key, number));
@@ -259,7 +267,7 @@ export class Topic extends DurableObject<Env> {
   /** Hand an event to the connections of this part. */
   fanOut(event: Event, key: string, number: number | null): number {
     this.members.published(event.id, event.time);
-    return this.deliver(new Outgoing(event, key, this.name, number));
+    return this.out.deliver(new Outgoing(event, key, this.name, number));
   }
 
   /** Take note of how many connections a part has. */
@@ -292,10 +300,10 @@ export class Topic extends DurableObject<Env> {
     let delivered = 0;
     for (const id of ids) {
       const found = this.members.get(id);
-      if (!this.held.has(id) && (found === undefined || !this.ledger.extras.get(id)?.has(relayed.topic))) {
+      if (!this.out.held.has(id) && (found === undefined || !this.ledger.extras.get(id)?.has(relayed.topic))) {
         gone.push(id);
       } else if (
-        this.take(id, outgoing) &&
+        this.out.take(id, outgoing) &&
         found !== undefined &&
         send(found.socket, outgoing.frame(found.member.format))
       ) {
@@ -311,7 +319,7 @@ export class Topic extends DurableObject<Env> {
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     const { id, format } = socket.deserializeAttachment() as Member;
     if (!isWebSocket(format)) {
-      if (message === MORE) await this.sendPage(id);
+      if (message === MORE) await this.out.sendPage(id);
       else this.asked.get(id)?.(JSON.parse(message as string) as Figures);
       return;
     }
@@ -360,12 +368,12 @@ export class Topic extends DurableObject<Env> {
       resuming: resume !== undefined,
     };
     // From here on, what is published waits: first comes `open`, then what the client missed.
-    if (client !== undefined || resume !== undefined) this.held.begin(id);
+    if (client !== undefined || resume !== undefined) this.out.held.begin(id);
     if (client !== undefined) {
       try {
         await this.register(id, node, client);
       } catch (error) {
-        this.held.end(id);
+        this.out.held.end(id);
         await this.dropElsewhere(id);
         throw error;
       }
@@ -374,10 +382,10 @@ export class Topic extends DurableObject<Env> {
     this.members.add(inner, member);
     if (client !== undefined) {
       send(inner, JSON.stringify({ type: "open", connection: id, topics: client.topics, node }));
-      if (resume === undefined) this.release(id, new Map());
-      else this.ctx.waitUntil(this.catchUp(id, client.topics, resume));
+      if (resume === undefined) this.out.release(id, new Map());
+      else this.ctx.waitUntil(this.out.catchUp(id, client.topics, resume));
     } else if (resume !== undefined) {
-      this.replays.set(id, { resume });
+      this.out.begin(id, resume);
     }
     if (format !== "tail") await this.reportToWhole();
     return new Response(null, { status: 101, webSocket: outer });
@@ -406,111 +414,6 @@ export class Topic extends DurableObject<Env> {
     // Counted at once, so that a crowd that comes at the same moment spreads; the part corrects it.
     this.ledger.setPart(part, (this.ledger.parts.get(part) ?? 0) + 1);
     return Response.json({ part });
-  }
-
-  private deliver(outgoing: Outgoing): number {
-    return this.members.deliver(outgoing, ({ id }) => this.take(id, outgoing));
-  }
-
-  /** Tell whether an event is to go out to a connection now; what comes too early waits. */
-  private take(id: string, outgoing: Outgoing): boolean {
-    // Only a WebSocket gets one event from several objects through this one; a stream's Worker sees to that itself.
-    const once = outgoing.key === "" || !this.ledger.extras.has(id) || this.seen.first(id, outgoing.key);
-    if (!once) return false;
-    if (!this.held.has(id)) return true;
-    if (this.held.push(id, outgoing) > 4 * this.settings.outboxEvents) {
-      this.ctx.waitUntil(this.end(id, CLOSE_TRY_AGAIN, "too much came while what was missed was read"));
-    }
-    return false;
-  }
-
-  /** Write what was kept back, but for what a replay has written already. @param lasts Topic to last number of those. */
-  private release(id: string, lasts: ReadonlyMap<string, number>): void {
-    const waiting = this.held.end(id);
-    const found = this.members.get(id);
-    if (found === undefined) return;
-    const { socket, member } = found;
-    for (const outgoing of waiting) {
-      if (outgoing.number !== null && outgoing.number <= (lasts.get(outgoing.topic) ?? 0)) continue;
-      send(socket, outgoing.frame(member.format));
-    }
-    if (member.resuming) this.members.update(id, { resuming: false });
-  }
-
-  /** Give a WebSocket what it missed in each of its topics that keep history, then what has come meanwhile. */
-  private async catchUp(id: string, topics: readonly string[], resume: Start): Promise<void> {
-    const lasts = new Map<string, number>();
-    for (const topic of topics.filter((each) => this.settings.history.of(each) !== null)) {
-      const source = this.whole(topic);
-      const standing = await source.locate(resume);
-      if (standing === null) continue;
-      this.tellGaps(id, topic, standing.gaps);
-      let after = standing.after;
-      while (after < standing.last) {
-        const page = await source.read(after);
-        after = this.writePage(id, topic, page, after === standing.after ? null : after) ?? standing.last;
-      }
-      lasts.set(topic, standing.last);
-    }
-    this.release(id, lasts);
-  }
-
-  /** Give a link the next page of what its client missed. */
-  private async sendPage(id: string): Promise<void> {
-    const found = this.members.get(id);
-    const replay = this.replays.get(id);
-    if (found === undefined || replay === undefined) return;
-    const source = this.whole(this.name);
-    let standing: { after: number; last: number };
-    const begins = !("after" in replay);
-    if (begins) {
-      const located = (await source.locate(replay.resume)) ?? { after: 0, last: 0, gaps: [] };
-      this.tellGaps(id, this.name, located.gaps);
-      standing = located;
-    } else {
-      standing = replay;
-    }
-    const page = standing.after < standing.last ? await source.read(standing.after) : [];
-    const after = this.writePage(id, this.name, page, begins ? null : standing.after) ?? standing.last;
-    const end = after >= standing.last;
-    if (end) {
-      this.replays.delete(id);
-      this.release(id, new Map([[this.name, standing.last]]));
-    } else {
-      this.replays.set(id, { resume: replay.resume, after, last: standing.last });
-    }
-    send(found.socket, controlMessage({ type: "page", end }));
-  }
-
-  /**
-   * Write kept events to a member; returns the number of the last, null when there was none.
-   *
-   * @param after Number of the last event of the page before; null for the first, whose gap its standing has told.
-   */
-  private writePage(id: string, topic: string, page: readonly Kept[], after: number | null): number | null {
-    const found = this.members.get(id);
-    const [first] = page;
-    const last = page.at(-1);
-    if (found === undefined || first === undefined || last === undefined) return null;
-    const missed = after === null ? 0 : first.number - after - 1;
-    if (missed > 0) {
-      this.tellGaps(id, topic, [{ missed, reason: "evicted" }]);
-    }
-    for (const { event, key, number } of page) {
-      if (key !== "" && this.ledger.extras.has(id) && !this.seen.first(id, key)) continue;
-      send(found.socket, new Outgoing(event, key, topic, number).frame(found.member.format));
-    }
-    this.members.update(id, { relayed: found.member.relayed + page.length });
-    return last.number;
-  }
-
-  private tellGaps(id: string, topic: string, gaps: readonly { missed: number | null; reason: string }[]): void {
-    const found = this.members.get(id);
-    if (found === undefined) return;
-    for (const { missed, reason } of gaps) {
-      const gap = { type: "gap" as const, topic, missed, reason };
-      send(found.socket, isWebSocket(found.member.format) ? JSON.stringify(gap) : controlMessage(gap));
-    }
   }
 
   /** List a topic that keeps its first event, and see to it that the oldest goes in time. */
@@ -580,7 +483,7 @@ export class Topic extends DurableObject<Env> {
     }
     const resume = command.lastId === null ? null : await this.resumeOf(command.lastId, added);
     if (resume !== null) {
-      this.held.begin(id);
+      this.out.held.begin(id);
       this.members.update(id, { resuming: true });
     }
     await this.holdElsewhere(
@@ -592,7 +495,7 @@ export class Topic extends DurableObject<Env> {
     await this.directory.subscribe(id, added);
     return async () => {
       this.say(id, { type: "subscribed", topics: this.topicsOf(member) });
-      if (resume !== null) await this.catchUp(id, added, resume);
+      if (resume !== null) await this.out.catchUp(id, added, resume);
     };
   }
 
@@ -647,8 +550,7 @@ export class Topic extends DurableObject<Env> {
   private async left(id: string, member: Member): Promise<void> {
     // Not a member any more when its socket closed while the object slept: the rest is to be done all the same.
     this.members.remove(id);
-    this.held.end(id);
-    this.replays.delete(id);
+    this.out.forget(id);
     if (member.format === "tail") return;
     const websocket = isWebSocket(member.format);
     await Promise.all([
@@ -665,7 +567,13 @@ export class Topic extends DurableObject<Env> {
 
   /** Keep nothing where nobody is left: an object without storage costs nothing. */
   private tidy(): void {
-    if (this.members.size > 0 || this.held.size > 0 || this.log !== null || !this.ledger.stored || !this.ledger.empty)
+    if (
+      this.members.size > 0 ||
+      this.out.held.size > 0 ||
+      this.log !== null ||
+      !this.ledger.stored ||
+      !this.ledger.empty
+    )
       return;
     this.ledger.forget();
     void this.ctx.storage.deleteAll();
