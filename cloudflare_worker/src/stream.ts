@@ -116,6 +116,7 @@ export class Stream {
       this.receive(topic, socket, data as string);
     });
     socket.addEventListener("close", () => {
+      close(socket);
       // The object has gone: a stream that goes on would miss what it has not been told of.
       this.outbox.finish();
     });

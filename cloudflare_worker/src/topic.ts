@@ -336,8 +336,10 @@ export class Topic extends DurableObject<Env> {
     if (this.turns.get(id) === turn) this.turns.delete(id);
   }
 
-  override async webSocketClose(socket: WebSocket): Promise<void> {
+  override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
     const member = socket.deserializeAttachment() as Member;
+    // The runtime sends no close frame in answer by itself, and keeps the connection until there is one.
+    reply(socket, code);
     // One that this object has closed has been taken out of everything already.
     if (!this.closed.delete(member.id)) await this.left(member.id, member);
   }
@@ -603,6 +605,14 @@ export class Topic extends DurableObject<Env> {
       this.stubs.set(name, stub);
     }
     return stub;
+  }
+}
+
+function reply(socket: WebSocket, code: number): void {
+  try {
+    socket.close(code === 1000 || (code >= 3000 && code <= 4999) ? code : CLOSE_NORMAL);
+  } catch {
+    // It has ended without a close frame: there is nobody to answer.
   }
 }
 
