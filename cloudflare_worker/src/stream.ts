@@ -45,7 +45,7 @@ export class Stream {
   constructor(
     private readonly scene: Scene,
     private readonly link: Link,
-    signal: AbortSignal,
+    private readonly signal: AbortSignal,
   ) {
     const settings = settingsOf(scene.env);
     const { readable, writable } = new IdentityTransformStream();
@@ -80,6 +80,8 @@ export class Stream {
 
   /** Write the opening frame, and from then on what comes: first what the client missed in `topics`, one by one. */
   open(first: string, topics: readonly string[] = []): void {
+    // A client that left while the stream was made has been told of already.
+    if (this.signal.aborted) this.end();
     this.outbox.open(first);
     if (topics.length > 0) this.scene.context.waitUntil(this.catchUp(topics));
   }
