@@ -14,6 +14,9 @@ interface Waiting {
 /** Bytes that wait are joined up to this size for one write. */
 const JOIN_BYTES = 65_536;
 
+/** So many keep-alives long a client may take nothing of what waits for it. */
+const STALLED_BEATS = 2;
+
 /** Between the two parts of a keep-alive, in milliseconds: time for a reset to come back. */
 const COMMENT_MS = 1000;
 
@@ -30,6 +33,7 @@ export class Outbox {
   private ended = false;
   private finishing = false;
   private wrote = 0;
+  private stalledBeats = 0;
   private onDrain: (() => void) | null = null;
   private finishComment: (() => void) | null = null;
 
@@ -105,6 +109,9 @@ export class Outbox {
         this.put(comment.slice(middle));
       };
     }
+    // A client that takes nothing of what waits is half-open, or left before it took anything.
+    this.stalledBeats = this.writing > 0 && this.wrote === 0 ? this.stalledBeats + 1 : 0;
+    if (this.stalledBeats >= STALLED_BEATS) this.reset();
     this.wrote = 0;
   }
 

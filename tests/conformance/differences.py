@@ -35,6 +35,7 @@ WORKER: Mapping[str, str] = {
     },
     "test_admin_api.py::test_a_topic_is_listed_with_all_that_is_told_of_it": _IDLE,
     "test_admin_api.py::test_a_websocket_can_be_closed": _CLOSED,
+    "test_delivery.py::test_clients_that_leave_while_they_come_leave_nothing": _IDLE,
     "test_history.py::test_one_id_resumes_all_topics_in_one_order": _ONE_ORDER,
     "test_history.py::test_nothing_is_lost_or_repeated_however_often_a_client_comes_back": _ONE_ORDER,
     "test_delivery.py::test_the_topic_is_gone_as_soon_as_its_last_connection[half_close_stream]": _HALF_CLOSED,
