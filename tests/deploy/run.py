@@ -15,7 +15,9 @@ from tests.gateway import ROOT
 
 def main() -> int:
     """The exit code of pytest."""
-    command = [sys.executable, "-m", "pytest", "tests/deploy", "-rs", "-m", "", *sys.argv[1:]]
+    given = sys.argv[1:]
+    where = [] if any(argument.startswith("tests/") for argument in given) else ["tests/deploy"]
+    command = [sys.executable, "-m", "pytest", *("-rs", "-m", ""), *where, *given]
     absent = sandbox.missing()
     if absent:
         print(f"Not run: what needs containers; missing: {', '.join(absent)} ({sandbox.INSTALL})")

@@ -17,6 +17,7 @@ import pytest
 from tests.deploy.conftest import needs_containers, podman
 from tests.deploy.images import GATEWAY
 from tests.deploy.rolling import Client, Judge, Publisher
+from tests.deploy.test_proxies import EVERYWHERE, NGINX, without
 from tests.gateway import ROOT
 from tests.run_conformance import run_suite
 
@@ -78,9 +79,8 @@ def wait_for_nodes(count: int) -> None:
 
 
 def test_the_contract_holds_through_the_load_balancer(compose: list[str]) -> None:
-    # /metrics is for Prometheus inside; what is no HTTP is answered by nginx.
-    ignored = [f"--ignore=tests/conformance/test_{name}.py" for name in ("hostile_input", "publish_unread_body")]
-    assert run_suite("compose", URL, KEY, [*ignored, "-k", "not metrics and not byte_a_second"]) == 0
+    # /metrics is for Prometheus inside.
+    assert run_suite("compose", URL, KEY, without([*EVERYWHERE, *NGINX, "metrics"])) == 0
 
 
 async def test_a_node_that_is_killed_and_one_that_is_restarted_lose_nothing(compose: list[str]) -> None:
@@ -109,4 +109,6 @@ async def test_a_node_that_is_killed_and_one_that_is_restarted_lose_nothing(comp
     for task in tasks:
         task.cancel()
     print(judge, publisher.numbers, "tried again:", publisher.tried_again)
-    assert (judge.lost, judge.repeated) == (0, 0)
+    assert judge.lost == 0
+    # Who publishes again because the answer was lost with the node publishes twice.
+    assert judge.repeated <= publisher.tried_again * len(clients) / len(topics)

@@ -16,6 +16,7 @@ from tests.deploy.conftest import needs_containers, podman
 from tests.deploy.images import GATEWAY
 from tests.deploy.kubernetes import HELM, for_podman, render
 from tests.deploy.proxies import Proxy, installed
+from tests.deploy.test_proxies import EVERYWHERE, without
 from tests.run_conformance import run_suite
 
 pytestmark = [
@@ -92,5 +93,4 @@ def test_the_contract_holds_through_the_pods(key: str) -> None:
     # HAProxy stands in for the Service.
     with Proxy("haproxy", [8080] * 3, hosts=[address(pod) for pod in PODS]) as front:
         front.wait_until_ready()
-        ignored = [f"--ignore=tests/conformance/test_{name}.py" for name in ("hostile_input", "publish_unread_body")]
-        assert run_suite("pods", front.url, key, [*ignored, "-k", "not byte_a_second"]) == 0
+        assert run_suite("pods", front.url, key, without(EVERYWHERE)) == 0
