@@ -153,11 +153,13 @@ async def _stalled(world: World, number: int) -> AsyncIterator[None]:
 
 
 async def _restart_empty(world: World, fault: Fault) -> None:
-    world.store.primary.kill()
-    try:
-        await asyncio.sleep(fault.seconds)
-    finally:
-        await asyncio.to_thread(world.store.primary.start)
+    # On a busy machine it may not be back when the next restart is due.
+    async with world.restarting:
+        world.store.primary.kill()
+        try:
+            await asyncio.sleep(fault.seconds)
+        finally:
+            await asyncio.to_thread(world.store.primary.start)
 
 
 async def _fail_over(world: World, fault: Fault) -> None:

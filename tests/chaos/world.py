@@ -114,6 +114,7 @@ class World:
 
     def __init__(self, hosts: Hosts, store: Store, ttl: float) -> None:
         self.hosts, self.store, self.ttl = hosts, store, ttl
+        self.restarting = asyncio.Lock()
         settings: dict[str, object] = {"redis_url": store.url, "node_ttl_seconds": ttl}
         self.nodes = {number: Node(number, hosts.nodes[number], settings) for number in NODES}
         self.http = httpx.AsyncClient(
