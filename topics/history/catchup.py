@@ -270,6 +270,10 @@ class Gate:
             self._numbers[topic] = number + 1
         if not is_new:
             return
+        for topic in kept.event.topics:
+            # It was not asked about, as it had had no event by then: this is its next one.
+            if topic not in kept.number and topic in places and places[topic].since < position:
+                self._count(topic)
         if self._held and self._held[0].position == position:
             self._hand(self._pop())
         else:
@@ -302,9 +306,12 @@ class Gate:
                     continue
                 self._advance(event.position)
                 for topic in event.topics:
-                    if topic in self._numbers:
-                        self._numbers[topic] += 1
+                    self._count(topic)
             self._hand(event)
+
+    def _count(self, topic: str) -> None:
+        if topic in self._numbers:
+            self._numbers[topic] += 1
 
     def _pop(self) -> Event:
         event = self._held.popleft()

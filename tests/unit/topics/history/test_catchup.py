@@ -295,3 +295,50 @@ async def test_an_event_that_came_for_one_of_its_topics_is_missed_by_none_of_the
     shelf.ready.set()
     await shelf.opened()
     assert shelf.handed == ["1", "2", "3"]
+
+
+async def test_an_event_that_is_read_for_one_of_its_topics_is_missed_by_none_of_them() -> None:
+    places = {"a": Place(0, 10, 2), "b": Place(0, 0, 1)}
+    handed: list[str] = []
+    missed = Event(("a",), "2", "", position=20)
+    meanwhile = Event(("b", "a"), "3", "", position=30)
+
+    class Busy:
+        """A store to which an event comes while it is read, for a topic that had none when it was asked."""
+
+        def keeps(self, _topic: str) -> bool:
+            return True
+
+        async def read(self, after: Mapping[str, int], *, limit: int) -> Sequence[Kept]:
+            await asyncio.sleep(0)
+            if places["b"].number == 1:
+                assert set(after) == {"a"}
+                places.update(a=Place(0, 30, 4), b=Place(0, 30, 2))
+                gate.take(meanwhile)
+            found = [
+                (
+                    event,
+                    {topic: number for topic, number in of.items() if after.get(topic, 100) < (event.position or 0)},
+                )
+                for event, of in ((missed, {"a": 2}), (meanwhile, {"a": 3, "b": 1}))
+            ]
+            return [Kept(event, numbers) for event, numbers in found if numbers][:limit]
+
+    async def ready() -> int:
+        # The marks have come.
+        places["a"] = Place(0, 10, 3)
+        return 0
+
+    gate = Gate(
+        Busy(),
+        hand=lambda event: handed.append(event.id),
+        gap=lambda topic, number: handed.append(f"{topic} {number}"),
+        settled=lambda: asyncio.sleep(0),
+        ready=ready,
+        places=lambda: places,
+    )
+    gate.close()
+    async with asyncio.timeout(5):
+        while not gate.is_open:
+            await asyncio.sleep(0)
+    assert handed == ["2", "3"]
