@@ -27,8 +27,8 @@ class Command(BaseCommand):
         add_gateway(parser)
         parser.add_argument("--websocket", action="store_true", help="use a WebSocket instead of SSE")
         parser.add_argument(
-            "--since",
             "--last-event-id",
+            "--since",
             dest="last_event_id",
             metavar="ID",
             help="begin after this event, where the topics keep history",
