@@ -154,7 +154,8 @@ class Live:
                 self._answered(key.data, piece)
 
     def _publish(self) -> None:
-        for publisher in self._publishers:
+        # Each in its turn: one that was idle for long would be closed.
+        for publisher in list(self._publishers):
             if not self._late:
                 return
             if not publisher.busy:
@@ -163,6 +164,8 @@ class Live:
                 headers = f"x-sse-topic: {self._topic}\r\nx-sse-id: live-{number}\r\ncontent-length: {len(data)}\r\n"
                 publisher.connection.sendall(self._request("POST", "/publish", headers) + data.encode())
                 publisher.busy = True
+                self._publishers.remove(publisher)
+                self._publishers.append(publisher)
 
     def _arrived(self, piece: bytes) -> None:
         now = time.perf_counter()
