@@ -21,6 +21,8 @@ pubsub_v1: Any = pytest.importorskip(
     "google.cloud.pubsub_v1", reason="not run: requirements-sources.txt is not installed"
 )
 
+pytestmark = pytest.mark.slow
+
 TOPIC, SUBSCRIPTION = "projects/shop/topics/events", "projects/shop/subscriptions/gateway"
 
 

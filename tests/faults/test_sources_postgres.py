@@ -18,7 +18,8 @@ from tests.gateway import ROOT
 from tests.postgres_server import PostgresServer, needs_postgres
 from tests.redis_server import RedisServer, needs_redis
 
-pytestmark = needs_postgres
+# Servers are killed and restarted: a minute for each gateway.
+pytestmark = [needs_postgres, pytest.mark.slow]
 
 OUTBOX = """
 CREATE TABLE sse_gateway_outbox (

@@ -22,7 +22,8 @@ from tests.gateway import RunningGateway
 from tests.raw.sse import SseStream
 from tests.redis_server import RedisServer, needs_redis
 
-pytestmark = needs_redis
+# Servers are killed and restarted: a minute for each gateway.
+pytestmark = [needs_redis, pytest.mark.slow]
 
 
 @pytest.fixture
