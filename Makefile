@@ -99,14 +99,14 @@ test: $(STAMP) ## Run lint, types, the dashboard's tests, bench-guard, conforman
 pytest: $(STAMP) ## Run the unit, fault and end-to-end tests (ARGS="-k word" for some)
 	@export SSE_GATEWAY_DOTENV=/dev/null
 	if [[ -n "$(ARGS)" ]]; then exec $(BIN)/python -m pytest $(ARGS); fi
-	# Tests of faults mostly wait: those of the units run beside them.
+	# Tests of faults mostly wait: the others run beside them.
 	log=$$(mktemp)
-	$(BIN)/python -m pytest tests/unit >"$$log" 2>&1 &
-	unit=$$!
-	trap 'kill $$unit 2>/dev/null || true; rm -f "$$log"' EXIT
+	$(BIN)/python -m pytest tests/unit tests/e2e >"$$log" 2>&1 &
+	others=$$!
+	trap 'kill $$others 2>/dev/null || true; rm -f "$$log"' EXIT
 	failed=""
-	$(BIN)/python -m pytest tests/faults tests/e2e || failed=yes
-	wait $$unit || failed=yes
+	$(BIN)/python -m pytest tests/faults || failed=yes
+	wait $$others || failed=yes
 	cat "$$log"
 	if [[ -n $$failed ]]; then exit 1; fi
 
