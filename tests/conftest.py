@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -10,6 +11,11 @@ import pytest
 from tests.gateway import RunningGateway
 
 StartGateway = Callable[..., RunningGateway]
+
+# A shell that has no terminal starts its background jobs with SIGINT ignored, and so does all that they start:
+# the Ctrl-C of a test would be heard by none of them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["daphne", "uvicorn"])
