@@ -58,7 +58,7 @@ class MemoryHistory:
 
     async def publish(self, event: Event, placement: Placement) -> Routed:
         """Route and store an event: all in one turn of the loop, as `MemoryPlacement.route` never suspends."""
-        kept = {topic: limits for topic in event.topics if (limits := self._rules.of(topic)) is not None}
+        kept = self._rules.kept(event.topics)
         # Microseconds, so that a position tells an age and never falls back over a restart.
         self._position = event.position = max(self._position + 1, self._now())
         routed = await placement.route(event, kept)

@@ -1,7 +1,7 @@
 """Which topics keep how much: the setting `GATEWAY_HISTORY`, read. Pure."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -34,9 +34,7 @@ class Rules:
     def __post_init__(self) -> None:
         # The longest match wins: the pattern with the most characters of its own, then the one given first.
         ordered = sorted(self.limits, key=lambda rule: -len(rule[0].replace("*", "")))
-        compiled = tuple(
-            (re.compile(".*".join(map(re.escape, pattern.split("*")))), limits) for pattern, limits in ordered
-        )
+        compiled = tuple((_compiled(pattern), limits) for pattern, limits in ordered)
 
         @lru_cache(maxsize=4096)
         def of(topic: str) -> Limits | None:
@@ -44,6 +42,10 @@ class Rules:
 
         # Each publish asks: a cache of its own, as one that is shared would hash the rules each time.
         object.__setattr__(self, "of", of)
+
+    def kept(self, topics: Iterable[str]) -> dict[str, Limits]:
+        """Return those of some topics that keep history, with their limits."""
+        return {topic: limits for topic in topics if (limits := self.of(topic)) is not None}
 
     def __bool__(self) -> bool:
         """Tell whether any topic keeps anything."""
@@ -72,6 +74,15 @@ def parse_rules(value: str) -> Rules:
             raise ValueError(f"{rule['limits']!a} is not an amount; {ADVICE}")
         limits[pattern] = _amount(amount)
     return Rules(tuple(limits.items()))
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    first, *rest = map(re.escape, pattern.split("*"))
+    if not rest:
+        return re.compile(first)
+    # What stands between two stars matches where it first can, for good: clients choose the topic, and one made to
+    # fit almost would else be tried in as many ways as there are places for each star.
+    return re.compile(first + "".join(f"(?>.*?{part})" for part in rest[:-1]) + ".*" + rest[-1])
 
 
 def _amount(amount: re.Match[str]) -> Limits | None:

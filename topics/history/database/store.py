@@ -128,7 +128,7 @@ class DatabaseHistory:
     async def publish(self, event: Event, placement: Placement) -> Routed:
         """Store an event with all that wait, then route it."""
         _ = self._writer
-        kept = {topic: limits for topic in event.topics if (limits := self._rules.of(topic)) is not None}
+        kept = self._rules.kept(event.topics)
         answer: asyncio.Future[Routed] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(event, kept, placement, answer, Draft(event, kept, event.data.encode())))
         self._wake.set()

@@ -55,7 +55,7 @@ class RedisHistory:
 
     async def publish(self, event: Event, placement: Placement) -> Routed:
         """Store and route an event: one step of Redis."""
-        kept = {topic: limits for topic in event.topics if (limits := self._rules.of(topic)) is not None}
+        kept = self._rules.kept(event.topics)
         return await placement.route(event, kept)
 
     async def locate(self, topics: Sequence[str], last_id: str) -> Standing:

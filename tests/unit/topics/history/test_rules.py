@@ -31,6 +31,11 @@ HOUR = 3600
         ("a*b*c=1, ab*=2, a***c=3", "abc", Limits(1, None)),
         ("a.b=0, a.*=5", "a.b", None),
         ("x=1, a*=2, *b=3", "ab", Limits(2, None)),
+        ("*ab*b=1", "aabb", Limits(1, None)),
+        ("*ab*b=1", "aab", None),
+        ("a*aa=1", "aa", None),
+        # A topic made to fit almost is told apart before the test's time is up: no star is tried twice.
+        (f"*{'a*' * 20}b=1", "a" * 255, None),
         # Nothing but the asterisk means anything.
         ("a.c=1", "abc", None),
         ("a[b]=1", "ab", None),
