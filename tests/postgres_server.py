@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -120,8 +121,11 @@ class PostgresServer:
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         server = psutil.Process(self._process.pid)
-        for process in (server, *server.children(recursive=True)):
-            process.send_signal(number)
+        server.send_signal(number)
+        # Those that serve a connection which was just closed end by themselves, also between these lines.
+        for process in server.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def __enter__(self) -> Self:
         return self.start()
