@@ -29,6 +29,13 @@ export class Refused extends Error {
   }
 }
 
+/** Why the directory did not list a connection, as its client is told. */
+export function refusal(why: "ended" | "full" | "full-client"): Refused {
+  if (why === "full") return new Refused(503, "The gateway holds as many connections as it may; try again.");
+  if (why === "full-client") return new Refused(429, "This address holds as many connections as it may; close some.");
+  return new Refused(503, "The connection ended while it opened; try again.");
+}
+
 /** An object cannot be reached, so neither 200 nor 204 would be true. */
 export class Unavailable extends Error {}
 

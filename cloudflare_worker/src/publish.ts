@@ -5,8 +5,8 @@ import { rfc3339, type Event } from "./events";
 import { Unavailable } from "./exceptions";
 import { log } from "./logs";
 import type { Env } from "./settings";
-import { newestOf, type Drop, type Look } from "./topic";
-import type { Resume } from "./wire/link";
+import type { Drop, Look } from "./topic/answers";
+import { newestOf, type Resume } from "./wire/link";
 import { newId } from "./node";
 
 /** Whom an event was handed to: connections of each topic that exists; empty when it was dropped. */

@@ -1,13 +1,13 @@
 /** `GET /sse`: a subscriber over Server-Sent Events. */
 
 import { NAME } from "./directory";
+import { refusal } from "./exceptions";
 import { newId } from "./node";
 import { asked, resumeOf, type Scene } from "./publish";
 import { methodNotAllowed } from "./problems";
 import { settingsOf } from "./settings";
 import { SSE_HEADERS, Stream } from "./stream";
 import { readSubscription } from "./subscription";
-import { refusal } from "./topic";
 import type { Link } from "./wire/link";
 import { encodeControl } from "./wire/sse";
 

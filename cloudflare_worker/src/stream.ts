@@ -5,7 +5,7 @@ import { Unavailable } from "./exceptions";
 import { Outbox } from "./outbox";
 import type { Scene } from "./publish";
 import { settingsOf } from "./settings";
-import { objectName } from "./topic";
+import { objectName } from "./topic/names";
 import { controlFrame, LINK_HEADER, MORE, readMessage, type Control, type Link } from "./wire/link";
 import { KEEP_ALIVE } from "./wire/sse";
 

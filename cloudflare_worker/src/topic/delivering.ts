@@ -1,30 +1,13 @@
 /** What goes out of an object to its members, and when: live events, and before them what a client missed. */
 
-import type { Kept, Standing } from "../history/log";
+import type { Kept } from "../history/log";
 import { controlMessage, isWebSocket, Outgoing, type Start } from "../wire/link";
+import type { Here } from "./here";
 import { Held, Seen } from "./holding";
-import type { Ledger } from "./ledger";
-import { send, type Members } from "./members";
+import { send } from "./members";
 
-/** Where a topic's past is read: its object, this one or another. */
-export interface Source {
-  locate(start: Start): Standing | null | Promise<Standing | null>;
-  read(after: number): Kept[] | Promise<Kept[]>;
-}
-
-/** The object that delivers. */
-export interface Deliverer {
-  /** Its topic. */
-  name: string;
-  members: Members;
-  ledger: Ledger;
-  /** Most events that are kept back for a connection. */
-  mostHeld: number;
-  keeps(topic: string): boolean;
-  source(topic: string): Source;
-  /** Called when more than `mostHeld` came for a connection while it was given what it missed. */
-  overflowed(id: string): void;
-}
+/** So many outboxes of events are kept back for a connection at most. */
+const MOST_HELD = 4;
 
 export class Delivering {
   readonly held = new Held();
@@ -32,7 +15,11 @@ export class Delivering {
   // Where the replay of a link has come.
   private readonly replays = new Map<string, { resume: Start; after: number; last: number } | { resume: Start }>();
 
-  constructor(private readonly to: Deliverer) {}
+  /** @param overflowed Called when too much came for a connection while it was given what it missed. */
+  constructor(
+    private readonly here: Here,
+    private readonly overflowed: (id: string) => void,
+  ) {}
 
   /** Note where a link begins, which asks for its pages itself. */
   begin(id: string, resume: Start): void {
@@ -47,17 +34,17 @@ export class Delivering {
 
   /** Write an event to every member that is to have it now; returns to how many subscribers. */
   deliver(outgoing: Outgoing): number {
-    return this.to.members.deliver(outgoing, ({ id }) => this.take(id, outgoing));
+    return this.here.members.deliver(outgoing, ({ id }) => this.take(id, outgoing));
   }
 
   /** Tell whether an event is to go out to a connection now; what comes too early waits. */
   take(id: string, outgoing: Outgoing): boolean {
     // Only a WebSocket gets one event from several objects through this one; a stream's Worker sees to that itself.
-    const once = outgoing.key === "" || !this.to.ledger.extras.has(id) || this.seen.first(id, outgoing.key);
+    const once = outgoing.key === "" || !this.here.ledger.extras.has(id) || this.seen.first(id, outgoing.key);
     if (!once) return false;
     if (!this.held.has(id)) return true;
-    if (this.held.push(id, outgoing) > this.to.mostHeld) {
-      this.to.overflowed(id);
+    if (this.held.push(id, outgoing) > MOST_HELD * this.here.settings.outboxEvents) {
+      this.overflowed(id);
     }
     return false;
   }
@@ -65,21 +52,21 @@ export class Delivering {
   /** Write what was kept back, but for what a replay has written already. @param lasts Topic to last number of those. */
   release(id: string, lasts: ReadonlyMap<string, number>): void {
     const waiting = this.held.end(id);
-    const found = this.to.members.get(id);
+    const found = this.here.members.get(id);
     if (found === undefined) return;
     const { socket, member } = found;
     for (const outgoing of waiting) {
       if (outgoing.number !== null && outgoing.number <= (lasts.get(outgoing.topic) ?? 0)) continue;
       send(socket, outgoing.frame(member.format));
     }
-    if (member.resuming) this.to.members.update(id, { resuming: false });
+    if (member.resuming) this.here.members.update(id, { resuming: false });
   }
 
   /** Give a WebSocket what it missed in each of its topics that keep history, then what has come meanwhile. */
   async catchUp(id: string, topics: readonly string[], resume: Start): Promise<void> {
     const lasts = new Map<string, number>();
-    for (const topic of topics.filter((each) => this.to.keeps(each))) {
-      const source = this.to.source(topic);
+    for (const topic of topics.filter((each) => this.here.keeps(each))) {
+      const source = this.here.whole(topic);
       const standing = await source.locate(resume);
       if (standing === null) continue;
       this.tellGaps(id, topic, standing.gaps);
@@ -95,25 +82,25 @@ export class Delivering {
 
   /** Give a link the next page of what its client missed. */
   async sendPage(id: string): Promise<void> {
-    const found = this.to.members.get(id);
+    const found = this.here.members.get(id);
     const replay = this.replays.get(id);
     if (found === undefined || replay === undefined) return;
-    const source = this.to.source(this.to.name);
+    const source = this.here.whole(this.here.name);
     let standing: { after: number; last: number };
     const begins = !("after" in replay);
     if (begins) {
       const located = (await source.locate(replay.resume)) ?? { after: 0, last: 0, gaps: [] };
-      this.tellGaps(id, this.to.name, located.gaps);
+      this.tellGaps(id, this.here.name, located.gaps);
       standing = located;
     } else {
       standing = replay;
     }
     const page = standing.after < standing.last ? await source.read(standing.after) : [];
-    const after = this.writePage(id, this.to.name, page, begins ? null : standing.after) ?? standing.last;
+    const after = this.writePage(id, this.here.name, page, begins ? null : standing.after) ?? standing.last;
     const end = after >= standing.last;
     if (end) {
       this.replays.delete(id);
-      this.release(id, new Map([[this.to.name, standing.last]]));
+      this.release(id, new Map([[this.here.name, standing.last]]));
     } else {
       this.replays.set(id, { resume: replay.resume, after, last: standing.last });
     }
@@ -126,7 +113,7 @@ export class Delivering {
    * @param after Number of the last event of the page before; null for the first, whose gap its standing has told.
    */
   private writePage(id: string, topic: string, page: readonly Kept[], after: number | null): number | null {
-    const found = this.to.members.get(id);
+    const found = this.here.members.get(id);
     const [first] = page;
     const last = page.at(-1);
     if (found === undefined || first === undefined || last === undefined) return null;
@@ -135,15 +122,15 @@ export class Delivering {
       this.tellGaps(id, topic, [{ missed, reason: "evicted" }]);
     }
     for (const { event, key, number } of page) {
-      if (key !== "" && this.to.ledger.extras.has(id) && !this.seen.first(id, key)) continue;
+      if (key !== "" && this.here.ledger.extras.has(id) && !this.seen.first(id, key)) continue;
       send(found.socket, new Outgoing(event, key, topic, number).frame(found.member.format));
     }
-    this.to.members.update(id, { relayed: found.member.relayed + page.length });
+    this.here.members.update(id, { relayed: found.member.relayed + page.length });
     return last.number;
   }
 
   private tellGaps(id: string, topic: string, gaps: readonly { missed: number | null; reason: string }[]): void {
-    const found = this.to.members.get(id);
+    const found = this.here.members.get(id);
     if (found === undefined) return;
     for (const { missed, reason } of gaps) {
       const gap = { type: "gap" as const, topic, missed, reason };

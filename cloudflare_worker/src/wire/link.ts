@@ -33,6 +33,11 @@ export interface Resume {
   storedAt: number | null;
 }
 
+/** When the id was stored last in any of the topics; null when in none. */
+export function newestOf(times: readonly (number | null)[]): number | null {
+  return times.reduce((newest, time) => (time !== null && time > (newest ?? 0) ? time : newest), null);
+}
+
 /** Where a stream begins that does not begin with what comes: behind an event, or with the newest that are kept. */
 export type Start = Resume | { newest: number };
 
