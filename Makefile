@@ -207,6 +207,10 @@ image: ## Build the container image sse-gateway:VERSION (needs docker or podman)
 deploy-test: $(STAMP) ## Build and run the image, Compose, the chart's pods and the proxies (ARGS="-k proxies"); root, podman, buildah
 	@$(BIN)/python -m tests.deploy.run $(ARGS)
 
+.PHONY: deploy-tools
+deploy-tools: $(STAMP) ## Install the Debian packages that deploy-test needs (root)
+	@$(BIN)/python -m tests.deploy.tools
+
 .PHONY: soak
 soak: $(STAMP) ## Run the slow tests
 	@$(BIN)/python -m pytest -m slow --timeout=1800 tests/faults $(ARGS)

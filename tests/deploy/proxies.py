@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -14,6 +13,7 @@ from typing import Self
 
 import httpx
 
+from tests.deploy.tools import which
 from tests.gateway import ROOT
 
 CONFIGURATIONS = ROOT / "deploy" / "proxies"
@@ -23,7 +23,7 @@ FILES = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "caddy": "Caddyfile"}
 
 def installed(proxy: str) -> bool:
     """Whether *proxy* is on this machine."""
-    return shutil.which(proxy, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/bin") is not None
+    return which(proxy) is not None
 
 
 def free_port() -> int:
@@ -70,7 +70,7 @@ class Proxy:
             "haproxy": ["haproxy", "-db", "-f", str(file)],
             "caddy": ["caddy", "run", "--adapter", "caddyfile", "--config", str(file)],
         }[proxy]
-        binary = shutil.which(command[0], path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/bin")
+        binary = which(command[0])
         assert binary is not None, proxy
         self._process = subprocess.Popen(
             [binary, *command[1:]],

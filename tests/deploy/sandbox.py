@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-NEEDED = ("podman", "buildah", "crun", "netavark", "unshare", "ip")
-INSTALL = (
-    "apt-get install --no-install-recommends buildah podman crun netavark aardvark-dns fuse-overlayfs uidmap iptables"
-)
 _PREPARE = 'mountpoint -q /sys/fs/cgroup/unified && umount /sys/fs/cgroup/unified; {network} exec "$@"'
-_WHERE = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/libexec/podman:/usr/lib/podman:/usr/local/bin"
-
-
-def missing() -> list[str]:
-    """What is not on this machine; empty when containers can run."""
-    return [
-        *([] if os.geteuid() == 0 else ["root"]),
-        *(tool for tool in NEEDED if shutil.which(tool, path=_WHERE) is None),
-    ]
 
 
 def environment() -> dict[str, str]:

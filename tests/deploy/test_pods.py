@@ -17,7 +17,7 @@ from tests.deploy.images import GATEWAY
 from tests.deploy.kubernetes import HELM, for_podman, render
 from tests.deploy.proxies import Proxy, installed
 from tests.deploy.test_proxies import EVERYWHERE, without
-from tests.run_conformance import run_suite
+from tests.run_conformance import HISTORY, run_suite
 
 pytestmark = [
     needs_containers,
@@ -32,7 +32,8 @@ CHECK = ["/usr/bin/python3.11", "-S", "-E", "/opt/gateway/healthcheck.py", "/rea
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The generated key, with all pods ready."""
-    manifests = render(None)
+    # --set wants commas escaped, and would take a dot for a level.
+    manifests = render(None, "--set-json", f'settings={{"GATEWAY_HISTORY": "{HISTORY}"}}')
     made = for_podman(manifests, GATEWAY)
     secret = next(each for each in yaml.safe_load_all(manifests) if each and each["kind"] == "Secret")
     assert secret["metadata"]["name"] == "push-sse-gateway-keys"

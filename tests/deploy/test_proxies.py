@@ -11,7 +11,7 @@ import pytest
 from tests.deploy.proxies import FILES, Proxy, installed
 from tests.gateway import RunningGateway
 from tests.redis_server import RedisServer, needs_redis
-from tests.run_conformance import run_suite
+from tests.run_conformance import HISTORY, run_suite
 
 PROXY_ANSWERS = [
     "--ignore=tests/conformance/test_hostile_input.py",
@@ -55,7 +55,9 @@ def three_gateways() -> Iterator[list[RunningGateway]]:
         key = "a-key-for-this-test"
         nodes: list[RunningGateway] = []
         for _ in range(3):
-            node = RunningGateway(redis_url=redis.url, node_ttl_seconds=5, api_keys=key, trusted_proxies="127.0.0.1")
+            node = RunningGateway(
+                redis_url=redis.url, node_ttl_seconds=5, api_keys=key, trusted_proxies="127.0.0.1", history=HISTORY
+            )
             node.key = key
             nodes.append(stack.enter_context(node))
         yield nodes
