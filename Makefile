@@ -198,10 +198,10 @@ storm: $(STAMP) ## Let 200 clients come back with their last id for 60 s (ARGS="
 ENGINE ?= $(firstword $(foreach each,docker podman,$(if $(shell command -v $(each)),$(each))))
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 .PHONY: image
-image: ## Build the container image sse-gateway:VERSION (needs docker or podman)
+image: ## Build the image sse-gateway:VERSION, or VERSION-sources with SOURCES=yes (needs docker or podman)
 	@if [[ -z "$(ENGINE)" ]]; then echo "Not run: neither docker nor podman is on this machine."; exit 3; fi
 	$(ENGINE) build $(BUILD_ARGS) $(if $(filter podman,$(ENGINE)),--format docker) --file deploy/Dockerfile --build-arg VERSION=$(VERSION) \
-		--build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) --tag sse-gateway:$(VERSION) .
+		$(if $(SOURCES),--build-arg SOURCES=yes) --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) --tag sse-gateway:$(VERSION)$(if $(SOURCES),-sources) .
 
 .PHONY: deploy-test
 deploy-test: $(STAMP) ## Build and run the image, Compose, the chart's pods and the proxies (ARGS="-k proxies"); root, podman, buildah

@@ -14,11 +14,15 @@ from tests.deploy import sandbox
 from tests.gateway import ROOT
 
 GATEWAY = "localhost/sse-gateway:0.1.0"
+WITH_SOURCES = f"{GATEWAY}-sources"
 PYTHON = "docker.io/library/python:3.11-slim-bookworm"
 NODE = "docker.io/library/node:22-bookworm-slim"
 RUNTIME = "gcr.io/distroless/python3-debian12:nonroot"
 REDIS = "docker.io/library/redis:7.4-bookworm"
 NGINX = "docker.io/library/nginx:1.28-bookworm"
+POSTGRES = "docker.io/library/postgres:17-bookworm"
+PROMETHEUS = "docker.io/prom/prometheus:v3.5.0"
+SERVERS = (REDIS, NGINX, POSTGRES, PROMETHEUS)
 PULL_SECONDS = 20
 CA = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -37,6 +41,27 @@ for template in /etc/nginx/templates/*.template; do
     envsubst '$NGINX_LOCAL_RESOLVERS' <"$template" >"${NGINX_ENVSUBST_OUTPUT_DIR}/$(basename "$template" .template)"
 done
 exec "$@"
+"""
+_POSTGRES_ENTRY = r"""#!/bin/sh
+# What the official image does at its first start.
+set -eu
+PATH=$(echo /usr/lib/postgresql/*/bin):$PATH
+PGDATA=/var/lib/postgresql/data
+mkdir -p /var/run/postgresql
+chown postgres /var/run/postgresql
+as_postgres() { setpriv --reuid postgres --regid postgres --clear-groups "$@"; }
+if [ ! -s $PGDATA/PG_VERSION ]; then
+    chown postgres:postgres $PGDATA
+    printf '%s\n' "${POSTGRES_PASSWORD:?}" >/tmp/password
+    chmod a+r /tmp/password
+    as_postgres initdb -D $PGDATA -U "$POSTGRES_USER" --pwfile=/tmp/password -E UTF8 -A scram-sha-256 >/dev/null
+    rm /tmp/password
+    echo 'host all all all scram-sha-256' >>$PGDATA/pg_hba.conf
+    as_postgres pg_ctl -D $PGDATA -o "-c listen_addresses=''" -w start >/dev/null
+    PGPASSWORD=$POSTGRES_PASSWORD as_postgres createdb -U "$POSTGRES_USER" "$POSTGRES_DB"
+    as_postgres pg_ctl -D $PGDATA -m fast -w stop >/dev/null
+fi
+exec setpriv --reuid postgres --regid postgres --clear-groups postgres -D $PGDATA -c listen_addresses='*'
 """
 
 
@@ -93,13 +118,19 @@ def _runtime(folder: Path) -> None:
 
 
 def _servers(folder: Path) -> None:
-    _import(_debian(folder, "servers", "redis-server,nginx-light,gettext-base"), "localhost/servers")
-    (folder / "nginx-entry").write_text(_NGINX_ENTRY, encoding="utf-8")
-    (folder / "nginx-entry").chmod(0o755)
+    packages = "redis-server,nginx-light,gettext-base,postgresql,prometheus"
+    _import(_debian(folder, "servers", packages), "localhost/servers")
+    for name, text in (("nginx-entry", _NGINX_ENTRY), ("postgres-entry", _POSTGRES_ENTRY)):
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).chmod(0o755)
     files = {
         REDIS: 'FROM localhost/servers\nRUN mkdir -p /data\nWORKDIR /data\nCMD ["redis-server"]\n',
         NGINX: "FROM localhost/servers\nCOPY nginx-entry /\n"
         'ENTRYPOINT ["/nginx-entry"]\nCMD ["nginx", "-g", "daemon off;"]\n',
+        POSTGRES: "FROM localhost/servers\nCOPY postgres-entry /\n"
+        'RUN mkdir -p /var/lib/postgresql/data\nENTRYPOINT ["/postgres-entry"]\n',
+        PROMETHEUS: "FROM localhost/servers\nRUN mkdir -p /prometheus && chown nobody /prometheus\n"
+        'WORKDIR /prometheus\nUSER nobody\nENTRYPOINT ["/usr/bin/prometheus"]\n',
     }
     for image, text in files.items():
         (folder / "Dockerfile").write_text(text, encoding="utf-8")
@@ -109,7 +140,7 @@ def _servers(folder: Path) -> None:
 
 def prepare_bases() -> None:
     """Have every image that the gateway's is built on, or runs beside."""
-    makers = {PYTHON: _python, NODE: _node, RUNTIME: _runtime, REDIS: _servers, NGINX: _servers}
+    makers = {PYTHON: _python, NODE: _node, RUNTIME: _runtime, **dict.fromkeys(SERVERS, _servers)}
     for image, make in makers.items():
         if not there(image):
             print(f"{image} cannot be pulled: Debian packages stand in for it", flush=True)
@@ -118,8 +149,12 @@ def prepare_bases() -> None:
 
 
 def build_gateway() -> None:
-    """Build the gateway's image from this working tree."""
+    """Build the gateway's images from this working tree: the usual one, and the one for all message sources."""
     certificates = ["--volume", f"{CA}:{CA}:ro"] if Path(CA).exists() else []
     build = ["buildah", "bud", "--format", "docker", "--isolation", "chroot", "--pull-never", "--layers"]
     os.nice(5)
-    sandbox.run([*build, *certificates, "--file", str(ROOT / "deploy/Dockerfile"), "--tag", GATEWAY, str(ROOT)])
+    for image, more in ((GATEWAY, []), (WITH_SOURCES, ["--build-arg", "SOURCES=yes"])):
+        print(f"Building {image}", flush=True)
+        sandbox.run(
+            [*build, *certificates, *more, "--file", str(ROOT / "deploy/Dockerfile"), "--tag", image, str(ROOT)]
+        )
