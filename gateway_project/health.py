@@ -45,7 +45,13 @@ async def _ready() -> Answer:
         return _not_ready("unavailable", f"The placement store did not answer within {READY_SECONDS:g} seconds.")
     # A source that fails does not make the node useless: it still serves its connections and publishers.
     sources = {source.name: source.state for source in running_sources.status()}
-    return 200, {"status": "ready", **({"sources": sources} if sources else {})}
+    # Nor does a history that cannot be reached: what is live goes on, and so do the topics without history.
+    history = runtime.history
+    return 200, {
+        "status": "ready",
+        **({"sources": sources} if sources else {}),
+        **({"history": "ok" if history.available else "unavailable"} if history is not None else {}),
+    }
 
 
 def _not_ready(status: str, detail: str) -> Answer:

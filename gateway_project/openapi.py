@@ -47,7 +47,7 @@ def _stream(description: str, events: Events) -> dict[str, Any]:
 def _status(description: str) -> dict[str, Any]:
     schema = {
         "type": "object",
-        "properties": {"status": _TEXT, "detail": _TEXT},
+        "properties": {"status": _TEXT, "detail": _TEXT, "history": _TEXT, "sources": {"type": "object"}},
         "required": ["status"],
     }
     return {"description": description, "content": {"application/json": {"schema": schema}}}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -93,6 +95,35 @@ async def test_a_gateway_waits_for_its_tables_and_says_so(start: Start, tmp_path
     await asyncio.to_thread(migrate, url)
     await eventually(lambda: is_ready(gateway))
     assert await published(gateway, "1")
+
+
+async def test_a_gateway_whose_database_is_away_serves_what_needs_none_and_says_so(
+    start: Start, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'history.sqlite3'}"
+    await asyncio.to_thread(migrate, url)
+    gateway = await start(history="kept=10", history_store="database", database_url=url)
+
+    async def history() -> str:
+        answer = await gateway.http.get("/ready")
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["history"])
+
+    async def says(state: str) -> bool:
+        return await history() == state
+
+    await eventually(lambda: is_ready(gateway))
+    assert await says("ok")
+    with closing(sqlite3.connect(tmp_path / "history.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert not await published(gateway, "1")
+        assert await says("unavailable")
+        async with gateway.sse("live") as stream:
+            await gateway.publish("live", "x", id="2")
+            assert (await stream.next_event()).id == "2"
+        other.execute("ROLLBACK")
+    await eventually(lambda: says("ok"))
+    assert await published(gateway, "3")
 
 
 async def test_a_gateway_with_another_store_opens_no_database(start: Start, tmp_path: Path) -> None:

@@ -76,6 +76,10 @@ INDEXED_EVENTS = 10_000
 class History(Protocol):
     """A store of past events. Every method may raise `PlacementUnavailable` when it cannot be reached."""
 
+    @property
+    def available(self) -> bool:
+        """Whether the store answers, as far as is known, beside what `Placement.check` tells."""
+
     def keeps(self, topic: str) -> bool:
         """Tell whether a topic keeps history: by its name alone, so it always exists, and costs no look-up."""
 

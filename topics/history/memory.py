@@ -48,6 +48,11 @@ class MemoryHistory:
         self._vanished = 0
         self._sweeping: asyncio.Task[None] | None = None
 
+    @property
+    def available(self) -> bool:
+        """Return True: it is this process."""
+        return True
+
     def keeps(self, topic: str) -> bool:
         """Tell whether a topic keeps history."""
         return self._rules.of(topic) is not None

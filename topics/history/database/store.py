@@ -17,6 +17,7 @@ from topics.events import Event
 from topics.exceptions import PlacementUnavailable
 from topics.history.base import Kept, Limits, Standing
 from topics.history.database import tables
+from topics.history.database.address import BUSY_SECONDS
 from topics.history.database.order import Turn, limit_waits, turn_of
 from topics.history.database.reading import Reading
 from topics.history.database.thread import DatabaseThread
@@ -107,6 +108,11 @@ class DatabaseHistory:
         self._wrote = False
         self._failing = False
 
+    @property
+    def available(self) -> bool:
+        """Whether the database did what it was last asked for."""
+        return not self._failing
+
     def keeps(self, topic: str) -> bool:
         """Tell whether a topic keeps history."""
         return self._rules.of(topic) is not None
@@ -136,7 +142,7 @@ class DatabaseHistory:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await answer
         except TimeoutError:
-            raise PlacementUnavailable("The database does not answer.") from None
+            raise self._failed("it does not answer") from None
 
     async def locate(self, topics: Sequence[str], last_id: str) -> Standing:
         """Find where a client stands."""
@@ -195,7 +201,7 @@ class DatabaseHistory:
         except Error as error:
             raise self._failed(error) from error
         except TimeoutError:
-            raise PlacementUnavailable("The database does not answer.") from None
+            raise self._failed("it does not answer") from None
 
     async def _write(self) -> None:
         while True:
@@ -275,14 +281,18 @@ class DatabaseHistory:
             try:
                 while await self._writer.run(self._trimming.step):
                     pass
+                if self._failing:
+                    # Whether a publish would be stored again is seen without waiting for one.
+                    await self._writer.run(self._touch)
+                    self._works()
             except Error as error:
                 self._failed(error)
                 await self._writer.run(self._hang_up)
             except Exception:
                 logger.exception("history sweep failed")
 
-    def _failed(self, error: Exception) -> PlacementUnavailable:
-        detail = " ".join(str(error).split()) or type(error).__name__
+    def _failed(self, why: Exception | str) -> PlacementUnavailable:
+        detail = " ".join(str(why).split()) or type(why).__name__
         if not self._failing:
             self._failing = True
             logger.warning("history store unavailable", extra={"detail": detail})
@@ -300,13 +310,21 @@ class DatabaseHistory:
         tables.fill(self._alias)
         self._trimming.look_at_all_again()
 
+    def _touch(self) -> None:
+        self._connect()
+        with self._turn.held():
+            self._writing.touch()
+
     def _try_twice(self, job: Callable[[], Answer]) -> Answer:
         """Do a job that may be done twice; the database may have been restarted since the last one."""
+        began = time.monotonic()
         try:
             self._connect()
             return job()
         except Error:
             self._hang_up()
+            if _waited(began):
+                raise
         try:
             self._connect()
             return job()
@@ -315,12 +333,13 @@ class DatabaseHistory:
             raise
 
     def _store_and_hand_on(self, batch: Sequence[_Waiting], loop: asyncio.AbstractEventLoop) -> None:
+        began = time.monotonic()
         try:
             self._wrote = False
             self._take_turn(batch, loop)
         except Error:
             self._leave()
-            if self._wrote:
+            if self._wrote or _waited(began):
                 raise
             # It has not even begun: the database may have been restarted since the last time.
             try:
@@ -391,6 +410,11 @@ class DatabaseHistory:
         # What is broken already may say so once more.
         with contextlib.suppress(Error):
             connections[self._alias].close()
+
+
+def _waited(began: float) -> bool:
+    # A connection that ended unnoticed fails at once; a wait that ran out would only run out again.
+    return time.monotonic() - began > BUSY_SECONDS / 2
 
 
 def _without(each: _Waiting, repeated: frozenset[str]) -> Draft:

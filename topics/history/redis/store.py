@@ -45,6 +45,11 @@ class RedisHistory:
         self._keys = placement.keys
         self._sweeping: asyncio.Task[None] | None = None
 
+    @property
+    def available(self) -> bool:
+        """Return True: its Redis is the placement's."""
+        return True
+
     def keeps(self, topic: str) -> bool:
         """Tell whether a topic keeps history."""
         return self._rules.of(topic) is not None

@@ -185,9 +185,12 @@ async def test_sqlite_that_another_process_has_locked(
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(PlacementUnavailable, match="locked"):
             await shelf.publish("2", "a")
+        assert not shelf.history.available
         # Readers do not wait for it.
         assert await shelf.ids("a") == ["1"]
         other.execute("ROLLBACK")
+    # That it is back is seen without a publish.
+    await shelf.until(lambda: _true(shelf.history.available))
     await shelf.publish("3", "a")
     assert await shelf.ids("a") == ["1", "3"]
     assert handed(shelf) == ["3"]
