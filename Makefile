@@ -103,11 +103,11 @@ pytest: $(STAMP) ## Run the unit, fault and end-to-end tests (ARGS="-k word" for
 	log=$$(mktemp)
 	$(BIN)/python -m pytest tests/unit tests/e2e >"$$log" 2>&1 &
 	others=$$!
-	trap 'kill $$others 2>/dev/null || true; rm -f "$$log"' EXIT
+	# What they found is shown however this ends.
+	trap 'kill $$others 2>/dev/null || true; cat "$$log"; rm -f "$$log"' EXIT
 	failed=""
 	$(BIN)/python -m pytest tests/faults || failed=yes
 	wait $$others || failed=yes
-	cat "$$log"
 	if [[ -n $$failed ]]; then exit 1; fi
 
 .PHONY: lint
