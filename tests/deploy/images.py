@@ -58,7 +58,7 @@ if [ ! -s $PGDATA/PG_VERSION ]; then
     rm /tmp/password
     echo 'host all all all scram-sha-256' >>$PGDATA/pg_hba.conf
     as_postgres pg_ctl -D $PGDATA -o "-c listen_addresses=''" -w start >/dev/null
-    PGPASSWORD=$POSTGRES_PASSWORD as_postgres createdb -U "$POSTGRES_USER" "$POSTGRES_DB"
+    as_postgres env PGPASSWORD="$POSTGRES_PASSWORD" createdb -U "$POSTGRES_USER" "$POSTGRES_DB"
     as_postgres pg_ctl -D $PGDATA -m fast -w stop >/dev/null
 fi
 exec setpriv --reuid postgres --regid postgres --clear-groups postgres -D $PGDATA -c listen_addresses='*'
