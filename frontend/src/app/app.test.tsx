@@ -2,7 +2,7 @@ import { act, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
-import type { Connection, GatewayNode, Topic, Totals } from "@/shared/api/types";
+import type { Connection, GatewayNode, SourceOnNode, Topic, Totals } from "@/shared/api/types";
 import { keyRefused, signIn, signOut } from "@/shared/session";
 import { guarded, json, KEY, serve, type Answer } from "@/test/gateway";
 
@@ -44,16 +44,32 @@ const CONNECTION: Connection = {
   behind_since: new Date(Date.now() - 65_000).toISOString(),
 };
 
+const SOURCE: SourceOnNode = {
+  name: "redis-pubsub",
+  node: "node-a",
+  guarantee: "at-most-once",
+  runs_on: "one-node",
+  state: "running",
+  since: "2026-01-02T03:04:05Z",
+  detail: null,
+  published: 1000,
+  dropped: 5,
+  dead: 2,
+  restarts: 0,
+};
+
 interface Content {
   topics?: Topic[];
   connections?: Connection[];
+  sources?: SourceOnNode[];
 }
 
-function gateway({ topics = [], connections = [] }: Content = {}): Answer {
+function gateway({ topics = [], connections = [], sources = [] }: Content = {}): Answer {
   return guarded((_, response, url) => {
     const list = (items: unknown[]) => json(response, 200, { items, next: null, total: items.length });
     if (url.pathname === "/api/v1/stats") json(response, 200, TOTALS);
     else if (url.pathname === "/api/v1/nodes") list([{ ...NODE, last_seen: new Date().toISOString() }]);
+    else if (url.pathname === "/api/v1/sources") list(sources);
     else if (url.pathname === "/api/v1/topics")
       list(topics.filter(({ name }) => name.includes(url.searchParams.get("q") ?? "")));
     else if (url.pathname === "/api/v1/connections") list(connections);
@@ -118,6 +134,29 @@ describe("signed in", () => {
     expect(screen.getByText("2.5/s")).toBeVisible();
     await userEvent.click(await screen.findByRole("button", { name: /1 node/ }));
     expect(await screen.findByText("healthy")).toBeVisible();
+  });
+
+  test("message sources, how they are on each node, and why one fails", async () => {
+    const others: SourceOnNode[] = [
+      { ...SOURCE, node: "node-b", state: "standby", published: 234 },
+      { ...SOURCE, name: "postgres", state: "failing", detail: "PostgreSQL: connection refused", restarts: 3 },
+    ];
+    await serve(gateway({ sources: [SOURCE, ...others] }));
+    render(<App />);
+    await userEvent.click(await screen.findByRole("button", { name: "2 sources, not all running" }));
+    const list = await screen.findByRole("dialog", { name: "Message sources" });
+    expect(list).toHaveTextContent("at most once · 1,234 events · 10 dropped · 4 dead");
+    expect(within(list).getByRole("list", { name: "redis-pubsub on each node" })).toHaveTextContent("standby for");
+    expect(within(list).getByText("PostgreSQL: connection refused")).toBeVisible();
+    expect(list).toHaveTextContent("3 restarts");
+  });
+
+  test("a gateway without message sources does not speak of them", async () => {
+    const { requests } = await serve(gateway());
+    render(<App />);
+    await screen.findByRole("button", { name: /1 node/ });
+    await waitFor(() => expect(requests).toContain("GET /api/v1/sources?limit=500"));
+    expect(screen.queryByRole("button", { name: /source/ })).toBeNull();
   });
 
   test("a search that finds nothing can be cleared", async () => {

@@ -14,6 +14,7 @@ import { signOut, useSession } from "@/shared/session";
 
 import { NodesMenu } from "./nodes-menu";
 import { SignInAgain, SignInPage } from "./sign-in";
+import { SourcesMenu } from "./sources-menu";
 import { ThemeMenu } from "./theme-menu";
 import { Totals } from "./totals";
 
@@ -79,6 +80,7 @@ function Dashboard() {
             </span>
           </span>
           <div className="ml-auto flex items-center sm:order-last">
+            <SourcesMenu />
             <NodesMenu />
             <ThemeMenu />
             <Button variant="ghost" size="small" onClick={signOut} aria-label="Sign out" title="Sign out">

@@ -2,7 +2,7 @@ import { noteGatewayTime } from "@/shared/now";
 import { currentKey, keyRefused } from "@/shared/session";
 
 import type { operations } from "./schema";
-import type { ConnectionPage, NodePage, TopicPage, Totals } from "./types";
+import type { ConnectionPage, NodePage, SourcePage, TopicPage, Totals } from "./types";
 
 const BASE = "/api/v1";
 
@@ -106,6 +106,10 @@ export function listConnections(query: QueryOf<"listConnections">, signal?: Abor
 
 export function listNodes(query: QueryOf<"listNodes">, signal?: AbortSignal): Promise<NodePage> {
   return getJson("/nodes", query, signal);
+}
+
+export function listSources(query: QueryOf<"listSources">, signal?: AbortSignal): Promise<SourcePage> {
+  return getJson("/sources", query, signal);
 }
 
 export function getStats(signal?: AbortSignal): Promise<Totals> {
