@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The gateway on Cloud Run, with Memorystore: PROJECT=my-project ./deploy-cloudrun.sh
 #
-# Also: REGION, NAME, NETWORK, SUBNET, SETTINGS, IMAGE (built when not given), MIN_INSTANCES, MAX_INSTANCES, CONCURRENCY.
+# Also: REGION, NAME, NETWORK, SUBNET, SETTINGS, PUBSUB_TOPIC, IMAGE (built when not given), MIN_INSTANCES, MAX_INSTANCES, CONCURRENCY.
 # Running it again updates what is there. docs/how-to/deploy/google-cloud.md says what it makes and what that costs.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -14,6 +14,7 @@ enable_services run.googleapis.com
 build_image
 make_account_and_key
 make_redis
+make_subscription
 
 say "Cloud Run service $NAME"
 # Cloud Run gives 10 s after SIGTERM, ends each request after an hour at most (clients come back by themselves), and

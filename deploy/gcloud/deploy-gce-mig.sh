@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The gateway on a managed instance group behind a load balancer, with Memorystore: PROJECT=my-project ./deploy-gce-mig.sh
 #
-# Also: REGION, NAME, NETWORK, SUBNET, SETTINGS, IMAGE (built when not given), SIZE, MACHINE.
+# Also: REGION, NAME, NETWORK, SUBNET, SETTINGS, PUBSUB_TOPIC, IMAGE (built when not given), SIZE, MACHINE.
 # Running it again rolls a new template out, one instance at a time. docs/how-to/deploy/google-cloud.md says more.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -13,6 +13,7 @@ enable_services
 build_image
 make_account_and_key
 make_redis
+make_subscription
 cloud artifacts repositories add-iam-policy-binding "$NAME" --location="$REGION" --member="serviceAccount:$account" \
     --role=roles/artifactregistry.reader >/dev/null
 

@@ -45,8 +45,6 @@ class Compose:
         self._service: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        # The name server of a sandbox that has ended left its traces.
-        shutil.rmtree("/run/containers/networks/aardvark-dns", ignore_errors=True)
         self._service = subprocess.Popen(
             ["podman", "system", "service", "--time=0", f"unix://{self._socket}"], stderr=subprocess.DEVNULL
         )

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Stands in for gcloud: writes each call to GCLOUD_CALLS, and refuses a command or a flag that gcloud does not have.
 
-gcloud_flags.json is what gcloud 528 knows, of the commands that the scripts use. GCLOUD_EXISTS=yes lets `describe` find
-everything, otherwise nothing but addresses.
+gcloud_flags.json is what gcloud 528 knows, of the commands that the scripts use: its own table of completions.
+GCLOUD_EXISTS=yes lets `describe` find everything, otherwise nothing but addresses.
 """
 
 import json
@@ -19,7 +19,7 @@ def main() -> int:
     flags = [word.split("=", 1)[0] for word in sys.argv[1:] if word.startswith("--")]
     command = max((known for known in KNOWN if known and " ".join(words).startswith(known)), key=len, default="")
     allowed = {*KNOWN[""].split(), *KNOWN.get(command, "").split()}
-    unknown = [flag for flag in flags if flag not in allowed and flag.replace("--no-", "--") not in allowed]
+    unknown = [flag for flag in flags if flag not in allowed]
     if not command or unknown:
         print(f"ERROR: gcloud does not know {unknown or words}", file=sys.stderr)
         return 2

@@ -11,6 +11,11 @@ from pathlib import Path
 
 _PREPARE = 'mountpoint -q /sys/fs/cgroup/unified && umount /sys/fs/cgroup/unified; {network} exec "$@"'
 
+# podman's name server keeps its traces in a folder, those of a network that is gone as well.
+_OWN_NETWORK = (
+    "ip link set lo up; mkdir -p /run/containers/networks; mount -t tmpfs networks /run/containers/networks; "
+)
+
 
 def environment() -> dict[str, str]:
     """The environment for podman and buildah; makes their configuration."""
@@ -30,11 +35,11 @@ def inside(command: Sequence[str], *, own_network: bool) -> list[str]:
 
     Args:
         command: what to run, with its arguments.
-        own_network: whether it gets a network of its own, in which bridges and published ports disturb nobody; without
-            it the machine's own, for builds that download.
+        own_network: whether it gets a network of its own, in which bridges, name servers and published ports disturb
+            nobody; without it the machine's own, for builds that download.
     """
     unshare = ["unshare", "--mount", "--propagation", "private", *(["--net"] if own_network else [])]
-    prepare = _PREPARE.format(network="ip link set lo up;" if own_network else "")
+    prepare = _PREPARE.format(network=_OWN_NETWORK if own_network else "")
     return [*unshare, "sh", "-c", prepare, "sh", *command]
 
 

@@ -8,11 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from tests.deploy.tools import which
 from tests.gateway import ROOT
 
 SCRIPTS = ROOT / "deploy" / "gcloud"
@@ -94,18 +97,130 @@ def test_an_instance_s_start_file_is_filled_in(tmp_path: Path) -> None:
     assert text.startswith("#cloud-config\n")
 
 
-def test_an_unknown_flag_fails_the_dry_run(tmp_path: Path) -> None:
-    """The stand-in can fail."""
-    environment = os.environ | {"GCLOUD_CALLS": str(tmp_path / "calls")}
-    for words in (["run", "deploy", "x", "--max-instance=3"], ["run", "undeploy", "x"]):
-        assert subprocess.run([sys.executable, STAND_IN, *words], env=environment, check=False).returncode == 2
+@needs_openssl
+@pytest.mark.parametrize("name", NAMES)
+def test_a_topic_of_pub_sub_is_taken_by_one_subscription_for_all_instances(name: str, tmp_path: Path) -> None:
+    ended, calls = dry(name, tmp_path, PROJECT="my-project", PUBSUB_TOPIC="orders", SETTINGS="GATEWAY_MAX_TOPICS=5")
+    assert ended.returncode == 0, ended.stderr
+    made = [call["arguments"] for call in calls if call["command"] == "pubsub subscriptions create"]
+    assert len(made) == 1
+    assert {"sse-gateway-events", "--topic=orders", "--enable-message-ordering"} <= set(made[0])
+    built = next(call["arguments"] for call in calls if call["command"] == "builds submit")
+    image = "europe-west1-docker.pkg.dev/my-project/sse-gateway/gateway:0.1.0-sources"
+    assert f"--substitutions=_IMAGE={image},_SOURCES=yes" in built
+    given = " ".join(word for call in calls for word in call["arguments"])
+    if name == "deploy-gce-mig.sh":
+        given = (tmp_path / "cloud-init.yaml").read_text(encoding="utf-8")
+    for setting in ("GATEWAY_SOURCES=gcp-pubsub", "PUBSUB_SUBSCRIPTION=sse-gateway-events", "GATEWAY_MAX_TOPICS=5"):
+        assert setting in given
 
 
-def test_terraform_validates() -> None:
-    if shutil.which("terraform") is None:
-        pytest.skip("not run: terraform is not installed")
-    folder = SCRIPTS / "terraform"
-    assert subprocess.run(["terraform", "fmt", "-check", str(folder)], capture_output=True, check=False).returncode == 0
-    if not (folder / ".terraform").exists():
-        pytest.skip("not run: terraform validate needs its Google provider (terraform init, with the network)")
-    subprocess.run(["terraform", f"-chdir={folder}", "validate"], check=True)
+@needs_openssl
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wrong_flag_fails_the_dry_run_of_each_command(name: str, tmp_path: Path) -> None:
+    """The stand-in can fail: each flag of each call is misspelt in turn, and each command, too."""
+    calls = []
+    for number, exists in enumerate(("yes", "no")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        calls += dry(name, folder, PROJECT="my-project", PUBSUB_TOPIC="orders", GCLOUD_EXISTS=exists)[1]
+    assert len(calls) > 20
+    wrong: dict[tuple[str, str], list[str]] = {}
+    for call in calls:
+        words = list(call["arguments"])
+        for position, word in enumerate(words):
+            flag, equals, value = word.partition("=")
+            if flag.startswith("--"):
+                misspelt = [*words[:position], f"{flag}x{equals}{value}", *words[position + 1 :]]
+                wrong[call["command"], flag] = misspelt
+        wrong[call["command"], ""] = [word.replace(call["command"].split()[0], "nothing") for word in words]
+    environment = {"GCLOUD_CALLS": str(tmp_path / "none")}
+    for each, words in wrong.items():
+        assert stand_in_refuses(words, environment), each
+    assert not (tmp_path / "none").exists()
+
+
+def stand_in_refuses(words: Sequence[str], environment: dict[str, str]) -> bool:
+    """Whether the stand-in, called with *words*, ends as gcloud does for a wrong command line."""
+    command = [sys.executable, "-S", "-E", str(STAND_IN), *words]
+    ended = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return ended.returncode == 2
+
+
+@pytest.fixture
+def terraform(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs terraform in a copy of deploy/gcloud, in the folder that it is given first."""
+    program = which("terraform")
+    if program is None:
+        pytest.skip("not run here: terraform is not installed")
+    shutil.copytree(SCRIPTS, tmp_path / "gcloud", ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+
+    def run(folder: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [program, f"-chdir={tmp_path / 'gcloud' / folder}", *arguments], stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False, timeout=60,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CHECKPOINT_DISABLE": "1"},
+        )  # fmt: skip
+
+    return run
+
+
+def test_terraform_s_files_are_well_formed(terraform: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    ended = terraform("terraform", "fmt", "-check", "-recursive", "-diff", "-no-color")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@needs_openssl
+def test_terraform_starts_an_instance_as_the_script_does(
+    terraform: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "script"
+    folder.mkdir()
+    dry(
+        "deploy-gce-mig.sh",
+        folder,
+        PROJECT="my-project",
+        IMAGE="example.org/gateway:1",
+        SETTINGS="GATEWAY_MAX_TOPICS=5",
+    )
+    module = "terraform/instance_start"
+    assert terraform(module, "init").returncode == 0
+    settings = {
+        "GATEWAY_REDIS_URL": "redis://10.0.0.3:10.0.0.3/0",
+        "GATEWAY_DRAIN_SECONDS": "60",
+        "GATEWAY_TRUSTED_PROXIES": "130.211.0.0/22,35.191.0.0/16",
+        "GATEWAY_MAX_TOPICS": "5",
+    }
+    given = {"image": "example.org/gateway:1", "project": "my-project", "secret": "sse-gateway-keys"}
+    variables = [f"-var={name}={value}" for name, value in given.items()]
+    ended = terraform(module, "apply", "-auto-approve", *variables, f"-var=settings={json.dumps(settings)}")
+    assert ended.returncode == 0, ended.stderr
+    ours = yaml.safe_load(terraform(module, "output", "-raw", "user_data").stdout)
+    script = yaml.safe_load((folder / "cloud-init.yaml").read_text(encoding="utf-8"))
+    for each in (ours, script):
+        # A map has no order of its own.
+        each["write_files"][0]["content"] = sorted(each["write_files"][0]["content"].split())
+    # The script always names Google's registry, Terraform that of the image.
+    start = script["write_files"][1]
+    start["content"] = start["content"].replace("europe-west1-docker.pkg.dev", "example.org")
+    assert ours == script
+
+
+def test_terraform_validates(terraform: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    ended = terraform("terraform", "init", "-backend=false", "-no-color")
+    if ended.returncode:
+        pytest.skip("not run here: terraform validate needs Google's provider, which cannot be downloaded")
+    ended = terraform("terraform", "validate", "-no-color")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@needs_openssl
+def test_an_instance_s_start_script_is_a_script(tmp_path: Path) -> None:
+    dry("deploy-gce-mig.sh", tmp_path, PROJECT="my-project")
+    files = yaml.safe_load((tmp_path / "cloud-init.yaml").read_text(encoding="utf-8"))["write_files"]
+    start = next(each["content"] for each in files if each["path"] == "/etc/gateway/start")
+    subprocess.run(["bash", "-n"], input=start, text=True, check=True)
+    if which("shellcheck") is None:
+        pytest.skip("not run: shellcheck is not installed")
+    ended = subprocess.run(["shellcheck", "-"], input=start, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +38,6 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert secret["metadata"]["name"] == "push-sse-gateway-keys"
     file = tmp_path_factory.mktemp("pods") / "pods.yaml"
     file.write_text(made, encoding="utf-8")
-    shutil.rmtree("/run/containers/networks/aardvark-dns", ignore_errors=True)
     podman("kube", "down", str(file), check=False)
     podman("network", "rm", "-f", NETWORK, check=False)
     podman("network", "create", NETWORK)
@@ -53,7 +51,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         podman("kube", "play", "--network", NETWORK, str(file), timeout=120)
         deadline = time.monotonic() + 60
         for pod in PODS:
-            while "ready" not in podman("exec", f"{pod}-gateway", *CHECK, check=False):
+            while "READY" not in podman("exec", f"{pod}-gateway", *CHECK, check=False):
                 assert time.monotonic() < deadline, podman("logs", f"{pod}-gateway")
                 time.sleep(0.5)
         environment = next(each for each in yaml.safe_load_all(made) if each["kind"] == "Pod")["spec"]["containers"][0][

@@ -1,4 +1,5 @@
-# The gateway on Cloud Run with Memorystore: what deploy-cloudrun.sh makes, as Terraform.
+# The gateway on Cloud Run, or on virtual machines (run_on = "instances"), with Memorystore: what deploy-cloudrun.sh and
+# deploy-gce-mig.sh make, as Terraform. docs/how-to/deploy/google-cloud.md says in which order.
 #   terraform init && terraform apply -var project=my-project -var image=REGION-docker.pkg.dev/my-project/sse-gateway/gateway:0.1.0
 terraform {
   required_version = ">= 1.5"
@@ -16,13 +17,24 @@ provider "google" {
 }
 
 locals {
-  services = ["redis.googleapis.com", "run.googleapis.com", "secretmanager.googleapis.com"]
+  on_cloud_run = var.run_on == "cloud-run" ? 1 : 0
+  on_instances = var.run_on == "instances" ? 1 : 0
+
+  services = concat(
+    ["redis.googleapis.com", "secretmanager.googleapis.com"],
+    local.on_cloud_run == 1 ? ["run.googleapis.com"] : ["compute.googleapis.com"],
+    var.pubsub_topic == "" ? [] : ["pubsub.googleapis.com"],
+  )
+
+  # The load balancer's proxies and health checks come from these two networks, Cloud Run's from link-local addresses.
+  proxies = local.on_cloud_run == 1 ? ["169.254.0.0/16"] : ["130.211.0.0/22", "35.191.0.0/16"]
+
   settings = merge({
     GATEWAY_REDIS_URL = "redis://${google_redis_instance.gateway.host}:${google_redis_instance.gateway.port}/0"
-    # Cloud Run gives 10 s after SIGTERM, and sends from link-local addresses.
-    GATEWAY_DRAIN_SECONDS   = "8"
-    GATEWAY_TRUSTED_PROXIES = "169.254.0.0/16"
-  }, var.settings)
+    # Cloud Run gives 10 s after SIGTERM.
+    GATEWAY_DRAIN_SECONDS   = local.on_cloud_run == 1 ? "8" : "60"
+    GATEWAY_TRUSTED_PROXIES = join(",", local.proxies)
+  }, local.pubsub_settings, var.settings)
 }
 
 resource "google_project_service" "needed" {
@@ -37,7 +49,7 @@ resource "google_service_account" "gateway" {
 }
 
 # The key itself is added by hand, so that it is in no state file:
-#   openssl rand -hex 24 | gcloud secrets versions add NAME-keys --data-file=-
+#   openssl rand -hex 24 | tr -d '\n' | gcloud secrets versions add NAME-keys --data-file=-
 resource "google_secret_manager_secret" "keys" {
   secret_id = "${var.name}-keys"
   replication {
@@ -60,92 +72,4 @@ resource "google_redis_instance" "gateway" {
   authorized_network = "projects/${var.project}/global/networks/${var.network}"
   redis_configs      = { maxmemory-policy = "noeviction" }
   depends_on         = [google_project_service.needed]
-}
-
-resource "google_cloud_run_v2_service" "gateway" {
-  name                = var.name
-  location            = var.region
-  deletion_protection = false
-
-  template {
-    service_account                  = google_service_account.gateway.email
-    execution_environment            = "EXECUTION_ENVIRONMENT_GEN2"
-    max_instance_request_concurrency = var.concurrency
-    # A stream lasts an hour at most; clients come back by themselves.
-    timeout = "3600s"
-
-    scaling {
-      min_instance_count = var.min_instances
-      max_instance_count = var.max_instances
-    }
-
-    vpc_access {
-      egress = "PRIVATE_RANGES_ONLY"
-      network_interfaces {
-        network    = var.network
-        subnetwork = var.subnet
-      }
-    }
-
-    containers {
-      image = var.image
-
-      ports {
-        container_port = 8080
-      }
-
-      resources {
-        limits = { cpu = "1", memory = "512Mi" }
-        # Heartbeats and leases go on between requests.
-        cpu_idle          = false
-        startup_cpu_boost = true
-      }
-
-      dynamic "env" {
-        for_each = local.settings
-        content {
-          name  = env.key
-          value = env.value
-        }
-      }
-
-      env {
-        name = "GATEWAY_API_KEYS"
-        value_source {
-          secret_key_ref {
-            secret  = google_secret_manager_secret.keys.secret_id
-            version = "latest"
-          }
-        }
-      }
-
-      startup_probe {
-        period_seconds    = 2
-        timeout_seconds   = 2
-        failure_threshold = 30
-        http_get {
-          path = "/ready"
-        }
-      }
-
-      liveness_probe {
-        period_seconds    = 30
-        timeout_seconds   = 5
-        failure_threshold = 3
-        http_get {
-          path = "/health"
-        }
-      }
-    }
-  }
-
-  depends_on = [google_project_service.needed, google_secret_manager_secret_iam_member.gateway]
-}
-
-# Subscribing needs no account; publishing needs the key.
-resource "google_cloud_run_v2_service_iam_member" "everybody" {
-  name     = google_cloud_run_v2_service.gateway.name
-  location = var.region
-  role     = "roles/run.invoker"
-  member   = "allUsers"
 }
