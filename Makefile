@@ -15,7 +15,7 @@ TARGET ?=
 
 BIN := .venv/bin
 STAMP := .venv/.installed
-LOCKS := requirements.txt requirements-sources.txt requirements-dev.txt
+LOCKS := requirements.txt requirements-sources.txt requirements-dev.txt requirements-docs.txt
 DASHBOARD := dashboard/static/dashboard/index.html
 DASHBOARD_SOURCES := $(shell find frontend -name node_modules -prune -o -type f -print)
 NODE_MODULES := frontend/node_modules/.installed
@@ -84,16 +84,16 @@ frontendtest: ## Check and test the dashboard's code; without Node.js says so an
 # All steps run, whatever an earlier one found; pytest comes last so that its summary ends the output.
 # A gateway named in the environment is for `make conformance` alone.
 .PHONY: test
-test: $(STAMP) ## Run lint, types, the dashboard's tests, bench-guard, conformance (also on nodes) and pytest; say what was not run
+test: $(STAMP) ## Run lint, the documentation's site, types, the dashboard's tests, bench-guard, conformance (also on nodes) and pytest; say what was not run
 	@failed=""
-	for step in lint types frontendtest worker-test bench-guard conformance nodeconformance pytest; do
+	for step in lint site types frontendtest worker-test bench-guard conformance nodeconformance pytest; do
 		echo "==> make $$step"
 		env -u GATEWAY_URL -u GATEWAY_API_KEY $(MAKE) --no-print-directory $$step || failed+=" $$step"
 	done
 	echo "Not run: tests marked slow, which take minutes (make soak); the contract on the Worker (make conformance TARGET=worker)."
 	echo "Skipped tests are listed above with their reasons."
 	if [[ -n $$failed ]]; then echo "FAILED:$$failed" >&2; exit 1; fi
-	echo "All steps passed: lint, types, frontendtest, worker-test, bench-guard, conformance, nodeconformance, pytest."
+	echo "All steps passed: lint, site, types, frontendtest, worker-test, bench-guard, conformance, nodeconformance, pytest."
 
 .PHONY: pytest
 pytest: $(STAMP) ## Run the unit, fault and end-to-end tests (ARGS="-k word" for some)
@@ -179,8 +179,14 @@ e2e-cloudflare: $(STAMP) worker ## Deploy the Worker under a name of its own, ru
 	@env $(WORKER_NODE) $(BIN)/python -m tests.run_cloudflare $(ARGS)
 
 .PHONY: docs
-docs: $(STAMP) ## Check that the documentation and the code say the same
-	@$(BIN)/python -m pytest tests/unit/test_docs.py tests/unit/benchmarks/test_report.py $(ARGS)
+docs: site ## Build the documentation's site, compare the pages with the code, and do all that README and the tutorials say
+	@$(BIN)/python -m pytest tests/unit/test_docs.py tests/unit/benchmarks/test_report.py tests/unit/documents tests/e2e/test_documents.py $(ARGS)
+
+.PHONY: site
+site: $(STAMP) ## Build the documentation's site in build/docs; every warning is an error, every link and anchor is checked
+	@rm -rf build/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -E -b html -d build/doctrees -c docs . build/docs
+	echo "The documentation is in build/docs/index.html."
 
 .PHONY: autobahn
 autobahn: $(STAMP) ## Judge /ws by the Autobahn fuzzing client (needs Python 2.7); writes test-results/autobahn.json
@@ -220,10 +226,11 @@ lock: $(STAMP) ## Lock requirements*.in again (UPGRADE=1 takes the newest versio
 	@$(COMPILE) requirements.in --output-file requirements.txt
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
 	$(COMPILE) requirements-sources.in --output-file requirements-sources.txt
+	$(COMPILE) requirements-docs.in --output-file requirements-docs.txt
 
 .PHONY: clean
 clean: ## Remove .venv, caches and results
-	@rm -rf .venv frontend/node_modules cloudflare_worker/node_modules cloudflare_worker/.wrangler cloudflare_worker/dist dashboard/static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results/*.xml
+	@rm -rf .venv frontend/node_modules cloudflare_worker/node_modules cloudflare_worker/.wrangler cloudflare_worker/dist dashboard/static build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results/*.xml
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: bench-guard
