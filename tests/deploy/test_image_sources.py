@@ -39,7 +39,7 @@ def running(image: str, sources: str, **environment: str) -> Iterator[str]:
     try:
         while True:
             with contextlib.suppress(httpx.HTTPError, json.JSONDecodeError):
-                answer = httpx.get(f"{url}/ready", trust_env=False)
+                answer = httpx.get(f"{url}/ready", headers={"accept": "application/json"}, trust_env=False)
                 states = answer.json().get("sources", {}) if answer.status_code == 200 else {}
                 if states == dict.fromkeys(sources.split(","), "running"):
                     break
