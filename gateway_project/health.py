@@ -1,14 +1,13 @@
 """Is the process alive, and can it deliver: `/health` and `/ready`.
 
 Plain ASGI, answered in a turn or two of the event loop: who asks is an orchestrator that restarts or cuts off what does
-not answer in time, and it asks in the middle of the largest fan-out, too.
+not answer in time, and it asks in the middle of the largest fan-out, too. The answer is a word, as clients of an older
+service expect it; who asks for JSON gets more (docs/explanation/older-clients.md).
 """
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-
-from django.conf import settings
 
 from publishing.sources import running as running_sources
 from topics.asgi import Application, Receive, Scope, Send
@@ -59,7 +58,6 @@ def _not_ready(status: str, detail: str) -> Answer:
 
 
 def _endpoint(ask: Callable[[], Awaitable[Answer]], word: str) -> Application:
-    # The word is what clients of an older service look for.
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
         if method == "OPTIONS":
@@ -69,10 +67,12 @@ def _endpoint(ask: Callable[[], Awaitable[Answer]], word: str) -> Application:
             await refuse(send, method_not_allowed(method, _ALLOW))
             return
         status, answer = await ask()
-        plain = settings.GATEWAY.older_probes or (header(scope, b"accept") or b"").startswith(b"text/plain")
-        body = (word if status == 200 else str(answer["status"])).encode() if plain else json.dumps(answer).encode()
+        as_json = b"application/json" in (header(scope, b"accept") or b"").lower()
+        text = json.dumps(answer) if as_json else word if status == 200 else f"{answer['status']}: {answer['detail']}"
+        body = text.encode()
         headers = [
-            (b"content-type", b"text/plain" if plain else b"application/json"),
+            (b"content-type", b"application/json" if as_json else b"text/plain; charset=utf-8"),
+            (b"vary", b"accept"),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
         ]

@@ -50,7 +50,8 @@ def _status(description: str) -> dict[str, Any]:
         "properties": {"status": _TEXT, "detail": _TEXT, "history": _TEXT, "sources": {"type": "object"}},
         "required": ["status"],
     }
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+    content = {"text/plain": {"schema": _TEXT}, "application/json": {"schema": schema}}
+    return {"description": description, "content": content}
 
 
 _TOPICS = [
@@ -186,6 +187,7 @@ RAW_PATHS: dict[str, dict[str, Any]] = {
         "get": {
             "operationId": "health",
             "summary": "Is the process alive?",
+            "description": "`OK`; JSON when `accept` names it.",
             "tags": ["operations"],
             "responses": {"200": _status("It answers.")},
         }
@@ -194,6 +196,7 @@ RAW_PATHS: dict[str, dict[str, Any]] = {
         "get": {
             "operationId": "ready",
             "summary": "Can this node deliver?",
+            "description": "`READY`; JSON, with the state of message sources and history, when `accept` names it.",
             "tags": ["operations"],
             "responses": {
                 "200": _status("It has just passed a message through the layer to itself."),

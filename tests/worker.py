@@ -47,8 +47,8 @@ def inherited_environment() -> dict[str, str]:
 
 def _is_gateway(url: str) -> bool:
     try:
-        return bool(httpx.get(f"{url}/health", timeout=2, trust_env=False).json() == {"status": "ok"})
-    except (httpx.HTTPError, ValueError):
+        return httpx.get(f"{url}/health", timeout=2, trust_env=False).text == "OK"
+    except httpx.HTTPError:
         return False
 
 

@@ -31,10 +31,6 @@ class SourceSettings(BaseModel):
         default=False,
         description="Whether `POST /api/send` and `GET /api/stats` answer without a key, as the older service did.",
     )
-    older_probes: bool = Field(
-        default=False,
-        description="Whether `/health` and `/ready` answer `OK` and `READY` in plain text also without being asked to.",
-    )
     default_user_id: str | None = Field(
         default=None,
         max_length=200,

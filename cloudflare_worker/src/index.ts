@@ -53,7 +53,7 @@ app.all("/health", (c) =>
     c,
     null,
     PROBE_ALLOW,
-    only("GET, HEAD", PROBE_ALLOW, () => health()),
+    only("GET, HEAD", PROBE_ALLOW, (request) => health(request)),
   ),
 );
 app.all("/ready", (c) =>
@@ -61,7 +61,7 @@ app.all("/ready", (c) =>
     c,
     null,
     PROBE_ALLOW,
-    only("GET, HEAD", PROBE_ALLOW, (_, here) => ready(here)),
+    only("GET, HEAD", PROBE_ALLOW, (request, here) => ready(request, here)),
   ),
 );
 app.all("/metrics", (c) => raw(c, null, PROBE_ALLOW, only("GET, HEAD", PROBE_ALLOW, metrics)));

@@ -1,4 +1,4 @@
-"""Contract §7: health, readiness, metrics; and the OpenAPI document of §5."""
+"""Contract §7 and §9: health, readiness, metrics; and the OpenAPI document of §5."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from tests.conformance.subject import Gateway, assert_problem, eventually, uniqu
 SAMPLE = re.compile(r'([a-zA-Z_:][\w:]*)(?:\{((?:\w+="(?:[^"\\]|\\.)*",?)*)\})? (-?[0-9.eE+-]+|NaN|[+-]Inf)( \d+)?')
 
 
-@pytest.mark.parametrize(("path", "status"), [("/health", "ok"), ("/ready", "ready")])
-async def test_health_and_readiness_need_no_key(gateway: Gateway, path: str, status: str) -> None:
-    answer = await gateway.exchange("GET", path)
+@pytest.mark.parametrize(("path", "word"), [("/health", "ok"), ("/ready", "ready")])
+async def test_health_and_readiness_need_no_key(gateway: Gateway, path: str, word: str) -> None:
+    for accept in ([], [("accept", "*/*")], [("accept", "text/html,*/*;q=0.8")]):
+        answer = await gateway.exchange("GET", path, accept)
+        assert (answer.status, answer.body) == (200, word.upper().encode())
+        assert answer.headers.get("content-type").split(";")[0] == "text/plain"
+    answer = await gateway.exchange("GET", path, [("accept", "application/json")])
     assert answer.status == 200
     assert answer.headers.get("content-type").split(";")[0] == "application/json"
-    assert answer.json()["status"] == status
+    assert answer.json()["status"] == word
     head = await gateway.exchange("HEAD", path)
     assert (head.status, head.body) == (200, b"")
 

@@ -105,7 +105,7 @@ async def test_a_gateway_whose_database_is_away_serves_what_needs_none_and_says_
     gateway = await start(history="kept=10", history_store="database", database_url=url)
 
     async def history() -> str:
-        answer = await gateway.http.get("/ready")
+        answer = await gateway.http.get("/ready", headers={"accept": "application/json"})
         assert answer.status_code == 200, answer.text
         return str(answer.json()["history"])
 

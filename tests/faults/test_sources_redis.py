@@ -41,7 +41,7 @@ async def client(redis: RedisServer) -> AsyncIterator[Redis]:
 
 async def state(node: Subject, source: str) -> str:
     """What `/ready` says of a source."""
-    return str((await node.http.get("/ready")).json()["sources"][source])
+    return str((await node.http.get("/ready", headers={"accept": "application/json"})).json()["sources"][source])
 
 
 async def runs(node: Subject, source: str, wanted: str = "running") -> None:

@@ -23,24 +23,30 @@ def gateway_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
     return {}
 
 
+JSON = {"accept": "application/json"}
+
+
 async def test_health_needs_neither_key_nor_store(anonymous: httpx.AsyncClient, runtime: Runtime) -> None:
     (await make_losable(runtime)).left = 0
     answer = await anonymous.get("/health")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert (answer.status_code, answer.text) == (200, "OK")
     assert answer.headers["cache-control"] == "no-store"
+    assert (await anonymous.get("/health", headers=JSON)).json() == {"status": "ok"}
 
 
 async def test_ready_without_a_key(anonymous: httpx.AsyncClient) -> None:
     answer = await anonymous.get("/ready")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
+    assert (answer.status_code, answer.text) == (200, "READY")
+    assert (await anonymous.get("/ready", headers=JSON)).json() == {"status": "ready"}
 
 
 async def test_a_lost_store_is_not_ready_until_it_is_back(anonymous: httpx.AsyncClient, runtime: Runtime) -> None:
     placement = await make_losable(runtime)
     placement.left = 0
-    answer = await anonymous.get("/ready")
+    answer = await anonymous.get("/ready", headers=JSON)
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
     assert answer.headers["retry-after"] == "1"
+    assert (await anonymous.get("/ready")).text == "unavailable: The placement store cannot be reached."
     placement.left = None
     assert (await anonymous.get("/ready")).status_code == 200
 
@@ -50,13 +56,13 @@ async def test_a_store_that_does_not_answer_is_not_ready(
 ) -> None:
     monkeypatch.setattr(runtime.placement, "check", asyncio.Event().wait)
     monkeypatch.setattr(health, "READY_SECONDS", 0.01)
-    answer = await anonymous.get("/ready")
+    answer = await anonymous.get("/ready", headers=JSON)
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
 
 
 async def test_a_draining_node_is_alive_but_not_ready(anonymous: httpx.AsyncClient, runtime: Runtime) -> None:
     runtime.hub.draining = True
-    answer = await anonymous.get("/ready")
+    answer = await anonymous.get("/ready", headers=JSON)
     assert (answer.status_code, answer.json()["status"]) == (503, "draining")
     assert (await anonymous.get("/health")).status_code == 200
 

@@ -218,7 +218,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Is the process alive? */
+        /**
+         * Is the process alive?
+         * @description `OK`; JSON when `accept` names it.
+         */
         get: operations["health"];
         put?: never;
         post?: never;
@@ -275,7 +278,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Can this node deliver? */
+        /**
+         * Can this node deliver?
+         * @description `READY`; JSON, with the state of message sources and history, when `accept` names it.
+         */
         get: operations["ready"];
         put?: never;
         post?: never;
@@ -1699,8 +1705,11 @@ export interface operations {
                 content: {
                     "application/json": {
                         detail?: string;
+                        history?: string;
+                        sources?: Record<string, never>;
                         status: string;
                     };
+                    "text/plain": string;
                 };
             };
         };
@@ -1840,8 +1849,11 @@ export interface operations {
                 content: {
                     "application/json": {
                         detail?: string;
+                        history?: string;
+                        sources?: Record<string, never>;
                         status: string;
                     };
+                    "text/plain": string;
                 };
             };
             /** @description It is `draining`, or the layer is `unavailable`. */
@@ -1852,8 +1864,11 @@ export interface operations {
                 content: {
                     "application/json": {
                         detail?: string;
+                        history?: string;
+                        sources?: Record<string, never>;
                         status: string;
                     };
+                    "text/plain": string;
                 };
             };
         };
