@@ -34,9 +34,12 @@ _RUNTIME_PACKAGES = (
     "libuuid1,python3-distutils,python3.11-minimal,zlib1g,ca-certificates"
 )
 _NGINX_ENTRY = r"""#!/bin/sh
-# What the official image does with templates and name servers.
+# What the official image does with templates, name servers and scripts.
 NGINX_LOCAL_RESOLVERS=$(awk '/^nameserver/ {print $2}' /etc/resolv.conf | tr '\n' ' ')
 export NGINX_LOCAL_RESOLVERS
+for script in /docker-entrypoint.d/*.envsh; do
+    if [ -x "$script" ]; then . "$script"; fi
+done
 for template in /etc/nginx/templates/*.template; do
     envsubst '$NGINX_LOCAL_RESOLVERS' <"$template" >"${NGINX_ENVSUBST_OUTPUT_DIR}/$(basename "$template" .template)"
 done
