@@ -1,4 +1,4 @@
-"""The short table in the README, between two markers."""
+"""The short table in the README and in the comparison, between two markers."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ def block(results: dict[str, Any]) -> str:
 
 
 def replaced(text: str, results: dict[str, Any]) -> str:
-    """Return the README with the table of these results.
+    """Return a page with the table of these results.
 
     Raises:
         SystemExit: The markers are not there.
@@ -69,5 +69,5 @@ def replaced(text: str, results: dict[str, Any]) -> str:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"README.md lacks the markers {BEGIN} and {END}.")
+        raise SystemExit(f"A page lacks the markers {BEGIN} and {END}.")
     return f"{before}{BEGIN}\n{block(results)}\n{END}{after}"

@@ -1,11 +1,11 @@
-"""All that is generated from the newest raw results: tables, plots, the README's table (`make bench-report`)."""
+"""All that is generated from the newest raw results: tables, plots, the short table of README and comparison (`make bench-report`)."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import history, machine, nodes, plots, readme, results, scale, table
 
-README = machine.ROOT / "README.md"
+SHORT_TABLES = (machine.ROOT / "README.md", machine.ROOT / "docs" / "explanation" / "comparison.md")
 
 
 def generate() -> Iterator[tuple[Path, str]]:
@@ -14,7 +14,8 @@ def generate() -> Iterator[tuple[Path, str]]:
     newest, beside_peers = results.latest("peers", "gateway"), results.latest("peers")
     pictures: list[str] = []
     if beside_peers is not None:
-        yield README, readme.replaced(README.read_text(), beside_peers)
+        for page in SHORT_TABLES:
+            yield page, readme.replaced(page.read_text(), beside_peers)
         drawings = (
             ("peers.svg", "What each server costs", plots.peers(beside_peers)),
             ("latency.svg", "Latency at a fixed rate", plots.latency(beside_peers)),

@@ -137,6 +137,15 @@ def test_every_log_event_is_in_the_reference() -> None:
             assert f"`{event}`" in text, (source.name, event)
 
 
+def test_every_test_that_delivery_names_is_there() -> None:
+    text = (ROOT / "docs" / "explanation" / "delivery.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
+    assert len(named) > 15
+    for file, test in named:
+        code = (ROOT / file).read_text(encoding="utf-8")
+        assert not test or f"def {test}(" in code, f"{file}::{test}"
+
+
 def _links() -> list[tuple[Path, str]]:
     documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").rglob("*.md")]
     return [
