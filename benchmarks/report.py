@@ -1,4 +1,4 @@
-"""All that is generated from the newest raw results: tables, plots, the short table of README and comparison (`make bench-report`)."""
+"""All that is generated from the newest raw results: tables, plots, README's short table (`make bench-report`)."""
 
 from collections.abc import Iterator
 from pathlib import Path
