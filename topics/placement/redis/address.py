@@ -11,10 +11,8 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
+from topics.placement.redis.patience import SOCKET_SECONDS
 from topics.placement.redis.sentinels import Belief, Followed, MasterPool, Sentinels
-
-SOCKET_SECONDS = 1.0
-"""Longest wait for a connection to Redis, and for an answer."""
 
 SENTINEL_PORT = 26379
 

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from topics.exceptions import PlacementUnavailable
+from topics.placement.redis.link import Link
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Commands:
     """
 
     def __init__(self, client: Redis, on_failure: Callable[[], None]) -> None:
-        self._client = client
+        self._link = Link(client.connection_pool)
         self._on_failure = on_failure
         self._waiting: list[tuple[tuple[Argument, ...], asyncio.Future[Any]]] = []
         self._sender: asyncio.Task[None] | None = None
@@ -65,18 +66,33 @@ class Commands:
         Returns:
             What it will answer, or `PlacementUnavailable`.
         """
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        # Nobody may be waiting for it any more, which is no fault.
-        answer.add_done_callback(_retrieve)
-        self._waiting.append((("EVALSHA", _DIGESTS[script], len(keys), *keys, *arguments), answer))
-        if self._sender is None or self._sender.done():
-            self._sender = asyncio.create_task(self._send())
-        return answer
+        return self._put(("EVALSHA", _DIGESTS[script], len(keys), *keys, *arguments))
+
+    async def ping(self) -> None:
+        """Make a connection when there is none, and wait for an answer.
+
+        Raises:
+            PlacementUnavailable: None came.
+        """
+        await self._put(("PING",))
+
+    def reconnect(self) -> None:
+        """Have what is sent from now on go out on a new connection."""
+        self._link.renew()
 
     async def close(self) -> None:
         """Send what waits; then no more may come."""
         if self._sender is not None:
             await asyncio.wait([self._sender])
+
+    def _put(self, command: tuple[Argument, ...]) -> asyncio.Future[Any]:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        # Nobody may be waiting for it any more, which is no fault.
+        answer.add_done_callback(_retrieve)
+        self._waiting.append((command, answer))
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send())
+        return answer
 
     async def _send(self) -> None:
         while self._waiting:
@@ -102,21 +118,14 @@ class Commands:
                 self._on_failure()
 
     async def _execute(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
-        results = await self._pipeline(commands)
+        results = await self._link.exchange(commands)
         missing = [index for index, result in enumerate(results) if isinstance(result, NoScriptError)]
         if missing:
             # A Redis that has been restarted knows no scripts; what it did not know it did not run.
-            await self._pipeline([("SCRIPT", "LOAD", code) for code in _SCRIPTS.values()])
-            again = await self._pipeline([commands[index] for index in missing])
+            await self._link.exchange([("SCRIPT", "LOAD", code) for code in _SCRIPTS.values()])
+            again = await self._link.exchange([commands[index] for index in missing])
             for index, result in zip(missing, again, strict=True):
                 results[index] = result
-        return results
-
-    async def _pipeline(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            results: list[Any] = await pipeline.execute(raise_on_error=False)
         return results
 
     def _fail(self, batch: list[tuple[tuple[Argument, ...], asyncio.Future[Any]]], error: Exception) -> None:

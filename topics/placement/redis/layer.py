@@ -23,6 +23,7 @@ from topics.placement.base import Drop
 from topics.placement.redis.address import Address
 from topics.placement.redis.commands import UNREACHABLE, unavailable
 from topics.placement.redis.envelope import Envelope, unpack_drop, unpack_event
+from topics.placement.redis.shard import Inlet, use_shards
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class EventChannel:
         """The channel on which other nodes reach this one."""
         self.streams: dict[str, Stream] = {}
         self._last_identity = b""
-        self._receiver: asyncio.Task[None] | None = None
+        self._is_open = False
 
     async def open(self) -> None:
         """Subscribe to this node's own channel, and to every topic that was joined. The channel must be closed.
@@ -131,24 +132,26 @@ class EventChannel:
         Raises:
             PlacementUnavailable: Redis cannot be reached.
         """
-        for shard in self._layer._shards:
+        layer = self._layer._get_layer()
+        use_shards(layer)
+        for shard in layer._shards:
             shard._ensure_redis()
             self._address.follow(shard._redis)
         try:
             self.name = await self._layer.new_channel("node.")
+            # Nobody knows the name yet.
+            layer.channels[self.name] = Inlet(self._receive)
             for topic, stream in list(self.streams.items()):
                 stream.doubt()
                 await self._layer.group_add(topic, self.name)
         except UNREACHABLE as error:
             raise unavailable(error) from error
-        self._receiver = asyncio.create_task(self._receive(self.name))
+        self._is_open = True
         self._on_doubt()
 
     async def close(self) -> None:
         """Unsubscribe from everything. What was joined is kept for `open`."""
-        # It must not ask the layer again, which would subscribe to a channel that it forgets now, and redis-py may
-        # then take the cancellation for its own: nothing would ever end the receiver, nor this wait for its end.
-        receiver, self._receiver = self._receiver, None
+        self._is_open = False
         for shard in self._layer._shards:
             if shard._receive_task is not None and shard._receive_task.done():
                 # Its exception would end the flush half-way, each time, and no other receiver would ever be started.
@@ -157,9 +160,6 @@ class EventChannel:
             # Should its receiver survive the one cancellation that it gets, this hands on another.
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self._layer.flush()
-        if receiver is not None:
-            receiver.cancel()
-            await asyncio.wait([receiver])
 
     async def join(self, topic: str) -> Stream:
         """Subscribe to a topic; its stream is confirmed by a mark.
@@ -192,7 +192,7 @@ class EventChannel:
         Raises:
             PlacementUnavailable: Redis cannot be reached, or the channel is closed.
         """
-        if self._receiver is None:
+        if not self._is_open:
             # The layer would look for Redis by itself, and perhaps find another than this node is with.
             raise PlacementUnavailable("The event channel is closed.")
         try:
@@ -243,13 +243,11 @@ class EventChannel:
                 stream.doubt()
             self._on_doubt()
 
-    async def _receive(self, channel: str) -> None:
-        while self._receiver is asyncio.current_task():
-            message = await self._layer.receive(channel)
-            try:
-                self._take(message)
-            except Exception:
-                logger.exception("message failed")
+    def _receive(self, message: bytes) -> None:
+        try:
+            self._take(message)
+        except Exception:
+            logger.exception("message failed")
 
     def _take(self, message: bytes) -> None:
         match message[:2]:

@@ -170,11 +170,12 @@ class Lease:
                 if self._reopen:
                     # Whatever went wrong: what else is still open may lead elsewhere, or nowhere.
                     await self.client.connection_pool.disconnect(inuse_connections=False)
+                    self.commands.reconnect()
                 if time.monotonic() - self._renewed > self.ttl / 2 and await has_moved(self.client):
                     # A former master takes this node for late, and no more; the others need not have waited for it.
                     self.fail()
                 # Makes a connection when there is none, and so finds out whether this is still the same Redis.
-                await self.client.ping()
+                await self.commands.ping()
                 unheard = self._unheard_since
                 if unheard is not None and time.monotonic() - unheard > CANARY_SECONDS and not self._broken:
                     # What Redis published has not come: the subscription is dead, whatever its socket says.
@@ -193,7 +194,7 @@ class Lease:
         for _ in range(3):
             # Before all else: what goes wrong from here on, or leads elsewhere, must be seen at the end.
             self._broken = False
-            await self.client.ping()
+            await self.commands.ping()
             if self._reopen or self._heard_run != self._run:
                 self._reopen = False
                 await self._resubscribe()

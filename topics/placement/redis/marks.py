@@ -9,6 +9,7 @@ from topics.placement.redis.commands import PIPELINE_COMMANDS
 from topics.placement.redis.keys import Keys
 from topics.placement.redis.layer import EventChannel
 from topics.placement.redis.lease import Lease
+from topics.placement.redis.patience import Patience
 from topics.placement.redis.questions import ANSWER_SECONDS
 
 CONFIRM_SECONDS = 0.03
@@ -55,7 +56,7 @@ class Marks:
             PlacementUnavailable: They have not come.
         """
         try:
-            async with asyncio.timeout(within):
+            async with Patience(within):
                 for topic in topics:
                     stream = self._channel.streams.get(topic)
                     if stream is not None:

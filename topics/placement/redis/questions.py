@@ -11,6 +11,7 @@ from typing import Any
 from topics.exceptions import PlacementUnavailable
 from topics.placement.base import ConnectionRecord, LocalNode
 from topics.placement.redis.layer import EventChannel
+from topics.placement.redis.patience import Patience
 
 ANSWER_SECONDS = 1.0
 """Longest wait for an answer, and for a message through the layer to this node itself."""
@@ -96,7 +97,7 @@ class Questions:
         number = next(self._numbers)
         answer = self._asked[number] = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with Patience(ANSWER_SECONDS):
                 await self._channel.send(channel, {**note, "question": number})
                 return await answer
         except TimeoutError:
