@@ -10,7 +10,7 @@ type Message =
   | { type: "open"; topics: string[] }
   | { type: "event"; topics: string[]; id: string; event: string; data: string }
   | { type: "gap"; topic: string; missed: number | null; reason: string }
-  | { type: "close"; reason: string; retry: number | null };
+  | { type: "close"; reason: string; retry: number };
 
 class Refused extends Error {
   wait = Infinity; // Seconds until the gateway may answer otherwise.
@@ -101,7 +101,7 @@ try {
           const { missed, topic, reason } = message;
           console.error(`Gap: ${missed ?? "some"} events of topic ${topic} did not arrive (${reason}).`);
         } else if (message.type === "close") {
-          [why, wait] = [`The gateway closed the connection (${message.reason})`, (message.retry ?? 0) / 1000];
+          [why, wait] = [`The gateway closed the connection (${message.reason})`, (retry = message.retry / 1000)];
           break;
         }
       }
