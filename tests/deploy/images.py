@@ -5,6 +5,7 @@ Where no registry can be reached, Debian packages stand in for the latter.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import tempfile
@@ -24,6 +25,9 @@ POSTGRES = "docker.io/library/postgres:17-bookworm"
 PROMETHEUS = "docker.io/prom/prometheus:v3.5.0"
 SERVERS = (REDIS, NGINX, POSTGRES, PROMETHEUS)
 PULL_SECONDS = 20
+MADE_BY = "sse-gateway.stand-in"
+"""The label of what this file has made, with the file's own hash: an older stand-in is made again."""
+RECIPE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
 CA = "/etc/ssl/certs/ca-certificates.crt"
 
 # The packages that distroless/python3-debian12 is made of.
@@ -69,15 +73,16 @@ exec setpriv --reuid postgres --regid postgres --clear-groups postgres -D $PGDAT
 
 
 def there(image: str) -> bool:
-    """Whether *image* is on this machine or can be pulled."""
+    """Whether *image* is on this machine, and no old stand-in, or can be pulled."""
     try:
-        sandbox.run(["podman", "image", "exists", image])
+        label = sandbox.run(["podman", "image", "inspect", "--format", f'{{{{index .Labels "{MADE_BY}"}}}}', image])
     except subprocess.CalledProcessError:
         try:
             sandbox.run(["podman", "pull", "--quiet", image], timeout=PULL_SECONDS)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
             return False
-    return True
+        return True
+    return label.strip() in ("", RECIPE)
 
 
 def _debian(folder: Path, name: str, packages: str, *, variant: str = "minbase") -> Path:
@@ -87,7 +92,8 @@ def _debian(folder: Path, name: str, packages: str, *, variant: str = "minbase")
 
 
 def _import(archive: Path, image: str, *changes: str) -> None:
-    options = [argument for change in changes for argument in ("--change", change)]
+    labelled = (*changes, f"LABEL {MADE_BY}={RECIPE}")
+    options = [argument for change in labelled for argument in ("--change", change)]
     sandbox.run(["podman", "import", *options, str(archive), image])
 
 
@@ -136,7 +142,7 @@ def _servers(folder: Path) -> None:
         'WORKDIR /prometheus\nUSER nobody\nENTRYPOINT ["/usr/bin/prometheus"]\n',
     }
     for image, text in files.items():
-        (folder / "Dockerfile").write_text(text, encoding="utf-8")
+        (folder / "Dockerfile").write_text(f"{text}LABEL {MADE_BY}={RECIPE}\n", encoding="utf-8")
         build = ["buildah", "bud", "--format", "docker", "--isolation", "chroot", "--pull-never", "--quiet"]
         sandbox.run([*build, "--tag", image, str(folder)])
 
