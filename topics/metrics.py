@@ -21,6 +21,9 @@ NODE = Gauge(
     "gateway_node_info", "Always 1; the labels say which node answers.", ["node", "version"], registry=REGISTRY
 )
 CONNECTIONS = Gauge("gateway_connections", "Connections that this node holds.", ["transport"], registry=REGISTRY)
+for _transport in ("sse", "websocket"):
+    # None is 0 and not nothing: an autoscaler cannot tell a node without clients from one that it knows nothing of.
+    CONNECTIONS.labels(_transport)
 TOPICS = Gauge("gateway_topics", "Topics with a connection on this node.", registry=REGISTRY)
 TAILS = Gauge("gateway_tails", "Administrators' tails that this node serves.", registry=REGISTRY)
 OUTBOX_BYTES = Gauge(

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -77,6 +79,14 @@ def test_the_autoscaler_counts_a_metric_that_exists() -> None:
     name = re.search(r"metric: \{ name: (\w+) \}", text(CHART / "templates" / "autoscaler.yaml"))
     assert name is not None
     assert name[1] in metrics()
+
+
+def test_a_node_without_clients_says_so_to_the_autoscaler() -> None:
+    """In a process of its own: none of the others has connected anything there."""
+    show = "from topics.metrics import CONNECTIONS; print(*CONNECTIONS.collect())"
+    shown = subprocess.run([sys.executable, "-c", show], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for transport in ("sse", "websocket"):
+        assert f"labels={{'transport': '{transport}'}}, value=0.0" in shown
 
 
 def test_the_chart_has_the_alerts_of_compose() -> None:
