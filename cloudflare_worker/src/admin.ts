@@ -5,7 +5,8 @@ import { NAME, type ConnectionRow, type Directory, type NodeRow } from "./direct
 import { DEFAULT_EVENT_TYPE, parseTopics, rfc3339 } from "./events";
 import { InvalidInput } from "./exceptions";
 import { notFound } from "./problems";
-import { asked, type Scene } from "./publish";
+import type { Scene } from "./publish";
+import { asked } from "./routing";
 import { readParameters } from "./query";
 import { settingsOf } from "./settings";
 import { VERSION } from "./version";

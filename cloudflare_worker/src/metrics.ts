@@ -3,7 +3,8 @@
 import { NAME } from "./directory";
 import { allows } from "./keys";
 import { unauthorized } from "./problems";
-import { asked, type Scene } from "./publish";
+import type { Scene } from "./publish";
+import { asked } from "./routing";
 import { settingsOf } from "./settings";
 import { VERSION } from "./version";
 

@@ -2,12 +2,11 @@
 
 import { count } from "./counting";
 import { rfc3339, type Event } from "./events";
-import { Unavailable } from "./exceptions";
 import { log } from "./logs";
+import { asked, hand, look } from "./routing";
 import type { Env } from "./settings";
 import type { Drop, Look } from "./topic/answers";
 import { newestOf, type Resume } from "./wire/link";
-import { newId } from "./node";
 
 /** Whom an event was handed to: connections of each topic that exists; empty when it was dropped. */
 export type Routed = Record<string, number>;
@@ -25,8 +24,9 @@ export interface Scene {
  * @throws Unavailable It cannot be known who is connected.
  */
 export async function deliverable(scene: Scene, topics: readonly string[], id: string): Promise<boolean> {
-  const looks = await asked(topics.map((topic) => scene.env.TOPICS.getByName(topic).look()));
-  if (looks.some((look) => look.exists)) return true;
+  const looks = await look(scene.env, topics, id);
+  // Tried again after the last subscriber has left: the answer is still the first one.
+  if (looks.some(({ exists, answered }) => exists || answered !== null)) return true;
   await drop(scene, topics, id, looks);
   return false;
 }
@@ -37,28 +37,13 @@ export async function deliverable(scene: Scene, topics: readonly string[], id: s
  * @throws Unavailable It cannot be known who is connected.
  */
 export async function publish(scene: Scene, event: Event): Promise<Routed> {
-  const { env } = scene;
-  // A connection that holds several of its topics knows it by this key when it comes again.
-  const key = event.topics.length > 1 ? newId() : "";
-  const deliveries = await asked(event.topics.map((topic) => env.TOPICS.getByName(topic).publish(event, key)));
-  const routed: Routed = {};
-  let delivered = 0;
-  deliveries.forEach((delivery, index) => {
-    if (delivery === null) return;
-    routed[event.topics[index] ?? ""] = delivery.connections;
-    delivered += delivery.delivered;
-  });
-  if (Object.keys(routed).length === 0) {
-    await drop(
-      scene,
-      event.topics,
-      event.id,
-      await asked(event.topics.map((topic) => env.TOPICS.getByName(topic).look())),
-    );
-  } else {
-    count(env, scene.context, scene.node, { published: 1, delivered });
+  const { connections, delivered, fresh } = await hand(scene.env, event);
+  if (Object.keys(connections).length === 0) {
+    await drop(scene, event.topics, event.id, await look(scene.env, event.topics, event.id));
+  } else if (fresh) {
+    count(scene.env, scene.context, scene.node, { published: 1, delivered });
   }
-  return routed;
+  return connections;
 }
 
 /** The sum over the topics: a connection that holds two of them counts twice. */
@@ -78,14 +63,4 @@ async function drop(scene: Scene, topics: readonly string[], id: string, looks: 
 export async function resumeOf(scene: Scene, lastId: string, kept: readonly string[]): Promise<Resume> {
   const times = await asked(kept.map((topic) => scene.env.TOPICS.getByName(topic).storedAt(lastId)));
   return { lastId, storedAt: newestOf(times) };
-}
-
-/** Wait for answers of objects; when one cannot be had, nothing true can be said. */
-export async function asked<T>(answers: readonly PromiseLike<T>[]): Promise<T[]> {
-  try {
-    return await Promise.all(answers);
-  } catch (error) {
-    log("error", "object unreachable", { error: String(error) });
-    throw new Unavailable();
-  }
 }

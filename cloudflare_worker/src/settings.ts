@@ -31,6 +31,7 @@ export interface Settings {
   metricsPublic: boolean;
   bodyTimeoutSeconds: number;
   history: Rules;
+  dedupeSeconds: number;
   topicSockets: number;
   logLevel: Level;
 }
@@ -80,6 +81,7 @@ const READERS: { [Name in keyof Settings]: Reader<Settings[Name]> } = {
       throw new WrongSetting(`${name} has a wrong value: ${(error as Error).message}.`);
     }
   },
+  dedupeSeconds: number(0, 0, 86_400),
   topicSockets: whole(10_000, 1, 30_000),
   logLevel: (name, value = "info") => {
     const level = LEVELS.find((each) => each === value);

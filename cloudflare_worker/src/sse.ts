@@ -3,7 +3,8 @@
 import { NAME } from "./directory";
 import { refusal } from "./exceptions";
 import { newId } from "./node";
-import { asked, resumeOf, type Scene } from "./publish";
+import { resumeOf, type Scene } from "./publish";
+import { asked } from "./routing";
 import { methodNotAllowed } from "./problems";
 import { settingsOf } from "./settings";
 import { SSE_HEADERS, Stream } from "./stream";

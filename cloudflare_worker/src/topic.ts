@@ -79,9 +79,14 @@ export class Topic extends DurableObject<Env> {
     }
   }
 
-  /** Tell whether the topic exists, and whether anybody watches it. */
-  look(): Look {
-    return { exists: this.here.limits !== null || this.here.connections > 0, tails: this.here.members.tails };
+  /** Tell whether the topic exists, whether anybody watches it, and what an event of this id was answered. */
+  look(id: string): Look {
+    const { limits, connections, members, answered } = this.here;
+    return {
+      exists: limits !== null || connections > 0,
+      tails: members.tails,
+      answered: answered?.of(id, Date.now()) ?? null,
+    };
   }
 
   /**
@@ -91,18 +96,29 @@ export class Topic extends DurableObject<Env> {
    * @returns Null when the topic does not exist: nothing was delivered.
    */
   async publish(event: Event, key: string): Promise<Delivery | null> {
-    const connections = this.here.connections;
-    if (connections === 0 && this.here.log === null) return null;
+    const { connections, log, answered, members, name } = this.here;
+    const now = Date.now();
+    const first = answered?.of(event.id, now) ?? null;
+    if (first !== null) return { ...first, delivered: 0, repeated: true };
+    if (connections === 0 && log === null) return null;
     // Stored, counted and written without a pause between: the order in the log is the order on every socket.
-    const number = this.here.log?.append(event, key, Date.now()) ?? null;
-    this.here.members.published(event.id, event.time);
-    let delivered = this.out.deliver(new Outgoing(event, key, this.here.name, number));
+    const number = log?.append(event, key, now) ?? null;
+    const until = answered?.remember(event.id, { connections, key }, now) ?? null;
+    members.published(event.id, event.time);
+    let delivered = this.out.deliver(new Outgoing(event, key, name, number));
     const others: Promise<number>[] = [];
     for (const part of this.parts.taken) others.push(part.fanOut(event, key, number));
-    others.push(this.relays.hand({ event, key, topic: this.here.name, number }));
-    for (const count of await Promise.all(others)) delivered += count;
+    others.push(this.relays.hand({ event, key, topic: name, number }));
+    try {
+      for (const count of await Promise.all(others)) delivered += count;
+    } catch (error) {
+      // The publisher is told to try again, and then it must not be told that all is well.
+      answered?.revoke(event.id);
+      throw error;
+    }
     if (number !== null) await this.keepUntil(number);
-    return { connections, delivered };
+    if (until !== null) await this.wakeBy(until);
+    return { connections, delivered, repeated: false, key };
   }
 
   /** Show a dropped publish to the tails. */
@@ -168,11 +184,15 @@ export class Topic extends DurableObject<Env> {
     return true;
   }
 
-  /** Let go of what is too old to be kept. */
+  /** Let go of what is too old to be kept, or to be remembered. */
   override async alarm(): Promise<void> {
-    if (this.here.log === null) return;
-    this.here.log.evict(Date.now());
-    if (this.here.log.size === 0) await this.here.directory.keep(this.here.name, false);
+    const { log, answered, directory, name } = this.here;
+    const now = Date.now();
+    const until = answered?.forget(now) ?? null;
+    if (until !== null) await this.wakeBy(until);
+    log?.evict(now);
+    if (log === null) this.here.tidy(this.out.held.size);
+    else if (log.size === 0) await directory.keep(name, false);
     else await this.keepUntil(0);
   }
 
@@ -224,14 +244,16 @@ export class Topic extends DurableObject<Env> {
 
   override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
     const member = socket.deserializeAttachment() as Member;
+    console.log("closing", member.id, code);
     // The runtime sends no close frame in answer by itself, and keeps the connection until there is one.
     reply(socket, code);
     // One that this object has closed has been taken out of everything already.
     if (!this.closed.delete(member.id)) await this.left(member.id, member);
   }
 
-  override async webSocketError(socket: WebSocket): Promise<void> {
+  override async webSocketError(socket: WebSocket, error: unknown): Promise<void> {
     const member = socket.deserializeAttachment() as Member;
+    console.log("failing", member.id, String(error));
     await this.left(member.id, member);
   }
 
@@ -262,6 +284,7 @@ export class Topic extends DurableObject<Env> {
         throw error;
       }
     }
+    console.log("accept", id);
     this.ctx.acceptWebSocket(inner);
     this.here.members.add(inner, member);
     if (client !== undefined) {
@@ -294,8 +317,13 @@ export class Topic extends DurableObject<Env> {
     if (number === 1 || (number > 0 && this.here.log?.size === 1)) await this.here.directory.keep(this.here.name, true);
     const seconds = this.here.limits?.seconds ?? null;
     const oldest = this.here.log?.oldest ?? null;
-    if (seconds === null || oldest === null || (await this.ctx.storage.getAlarm()) !== null) return;
-    await this.ctx.storage.setAlarm(oldest + seconds * 1000 + 1);
+    if (seconds !== null && oldest !== null) await this.wakeBy(oldest + seconds * 1000 + 1);
+  }
+
+  /** Have the alarm ring at a time in milliseconds, or before. */
+  private async wakeBy(time: number): Promise<void> {
+    const set = await this.ctx.storage.getAlarm();
+    if (set === null || set > time) await this.ctx.storage.setAlarm(time);
   }
 
   /** Close a member's socket. */

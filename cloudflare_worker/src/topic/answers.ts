@@ -1,9 +1,13 @@
 /** What a topic's object tells the Workers that ask it. */
 
+import type { First } from "./answered";
+
 /** What a publisher's Worker asks before it reads a body. */
 export interface Look {
   exists: boolean;
   tails: number;
+  /** What an event of this id was answered within the time of dedupe, null when none was. */
+  answered: First | null;
 }
 
 /** What became of an event in one topic. */
@@ -12,6 +16,10 @@ export interface Delivery {
   connections: number;
   /** Writes to sockets. */
   delivered: number;
+  /** Whether the topic had it before: then nothing was written, and the connections are those of the first answer. */
+  repeated: boolean;
+  /** The event's key, that of the first try where it is repeated. */
+  key: string;
 }
 
 /** A topic as the lists show it. */

@@ -5,6 +5,7 @@ import { Log } from "../history/log";
 import type { Limits } from "../history/rules";
 import { settingsOf, type Env, type Settings } from "../settings";
 import type { Topic } from "../topic";
+import { Answered } from "./answered";
 import { Ledger } from "./ledger";
 import { Members } from "./members";
 import { objectName, readName } from "./names";
@@ -22,6 +23,8 @@ export class Here {
   /** What the topic keeps, null when it keeps nothing; the log is the whole's alone. */
   readonly limits: Limits | null;
   readonly log: Log | null;
+  /** What publishers were answered; the whole's alone too. */
+  readonly answered: Answered | null;
   readonly directory: DurableObjectStub<Directory>;
   // One stub for each object: the calls of one stub arrive in their order.
   private readonly stubs = new Map<string, DurableObjectStub<Topic>>();
@@ -40,6 +43,7 @@ export class Here {
     this.ledger = new Ledger(ctx.storage.sql);
     this.limits = this.settings.history.of(topic);
     this.log = this.limits === null || part !== null ? null : new Log(ctx.storage.sql, this.limits);
+    this.answered = part !== null ? null : new Answered(ctx.storage.sql, this.settings.dedupeSeconds);
     this.directory = env.DIRECTORY.getByName(NAME);
   }
 
@@ -73,8 +77,10 @@ export class Here {
 
   /** Keep nothing where nobody is left: an object without storage costs nothing. @param opening Connections that come. */
   tidy(opening: number): void {
-    if (this.members.size > 0 || opening > 0 || this.log !== null || !this.ledger.stored || !this.ledger.empty) return;
+    if (this.members.size > 0 || opening > 0 || this.log !== null || !this.ledger.empty || this.answered?.any) return;
+    if (!this.ledger.stored && !this.answered?.isStored) return;
     this.ledger.forget();
+    this.answered?.emptied();
     void this.ctx.storage.deleteAll();
   }
 }
