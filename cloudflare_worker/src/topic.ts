@@ -244,16 +244,14 @@ export class Topic extends DurableObject<Env> {
 
   override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
     const member = socket.deserializeAttachment() as Member;
-    console.log("closing", member.id, code);
     // The runtime sends no close frame in answer by itself, and keeps the connection until there is one.
     reply(socket, code);
     // One that this object has closed has been taken out of everything already.
     if (!this.closed.delete(member.id)) await this.left(member.id, member);
   }
 
-  override async webSocketError(socket: WebSocket, error: unknown): Promise<void> {
+  override async webSocketError(socket: WebSocket): Promise<void> {
     const member = socket.deserializeAttachment() as Member;
-    console.log("failing", member.id, String(error));
     await this.left(member.id, member);
   }
 
@@ -284,7 +282,6 @@ export class Topic extends DurableObject<Env> {
         throw error;
       }
     }
-    console.log("accept", id);
     this.ctx.acceptWebSocket(inner);
     this.here.members.add(inner, member);
     if (client !== undefined) {
