@@ -9,9 +9,9 @@ from pathlib import Path
 from playwright.sync_api import Page, Playwright, sync_playwright
 
 from tests.documents.terminal import SECONDS
+from tests.e2e.browser import ARGUMENTS, CHROMIUM, MISSING
 
-CHROMIUM = Path("/usr/bin/chromium")
-NOT_RUN = f"pages were not opened: {CHROMIUM} is missing (apt-get install chromium)"
+NOT_RUN = f"pages were not opened: {MISSING}"
 
 
 class Browser:
@@ -20,9 +20,7 @@ class Browser:
     def __init__(self, file: Path) -> None:
         self._said: list[str] = []
         self._playwright: Playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
+        self._browser = self._playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         self._page: Page = self._browser.new_page()
         self._page.on("console", lambda message: self._said.append(message.text))
         self._page.on("pageerror", lambda error: self._said.append(f"page error: {error}"))

@@ -15,8 +15,9 @@ import httpx
 import psutil
 
 from tests.documents.blocks import INTERRUPT, Block, Step, read
-from tests.documents.page import CHROMIUM, Browser
+from tests.documents.page import Browser
 from tests.documents.terminal import SECONDS, Terminal
+from tests.e2e.browser import CHROMIUM
 from tests.gateway import ROOT, inherited_environment
 
 KEY = "the-key-that-was-printed"

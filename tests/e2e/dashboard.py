@@ -8,20 +8,19 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request, expect
 
+from tests.e2e.browser import chromium, needs_chromium
 from tests.e2e.traffic import Traffic
 from tests.gateway import ROOT, RunningGateway
 from tests.redis_server import BINARY, RedisServer
 from tests.worker import RunningWorker
 
-CHROMIUM = Path("/usr/bin/chromium")
 BUILD = ROOT / "dashboard" / "static" / "dashboard" / "index.html"
 AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 MILLISECONDS = 15_000
@@ -36,9 +35,8 @@ EXPECTED = (
 NODE_TTL_SECONDS = 2
 
 NEEDED = [
-    pytest.mark.browser,
+    *needs_chromium,
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"not run: {CHROMIUM} is missing (apt-get install chromium)"),
     pytest.mark.skipif(not BUILD.exists(), reason="not run: the dashboard is not built (make frontend)"),
 ]
 
@@ -132,12 +130,8 @@ async def traffic(gateway: Gateway) -> AsyncIterator[Traffic]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
+    async with chromium() as browser:
         yield browser
-        await browser.close()
 
 
 class Visit:

@@ -13,9 +13,10 @@ import secrets
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
-from tests.e2e.dashboard import CHROMIUM, events_of
+from tests.e2e.browser import chromium
+from tests.e2e.dashboard import events_of
 from tests.e2e.traffic import Traffic
 from tests.gateway import ROOT, RunningGateway
 from tests.redis_server import RedisServer
@@ -172,16 +173,14 @@ async def main() -> None:
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         gateways = await asyncio.to_thread(nodes, stack)
-        async with Traffic(*gateways) as traffic, async_playwright() as playwright:
+        async with Traffic(*gateways) as traffic, chromium() as browser:
             while (await traffic.http.get("/ready")).status_code != 200:
                 await asyncio.sleep(0.1)
             await crowd(traffic)
             stop = asyncio.Event()
             flowing = asyncio.create_task(flow(traffic, stop))
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             await visit(browser, traffic, ("light", "dark"), 1200, 720)
             await visit(browser, traffic, ("light",), 390, 844)
-            await browser.close()
             stop.set()
             await flowing
 

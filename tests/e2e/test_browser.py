@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import http.server
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page
 from playwright.async_api import TimeoutError as PageTimeoutError
 
+from tests.e2e.browser import chromium, needs_chromium, served
 from tests.gateway import RunningGateway
 
-CHROMIUM = Path("/usr/bin/chromium")
 SECONDS = 15.0
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"not run: {CHROMIUM} is missing (apt-get install chromium)"),
-]
+pytestmark = needs_chromium
 
 PAGE = """<!doctype html>
 <title>A page of another origin</title>
@@ -43,32 +37,17 @@ PAGE = """<!doctype html>
 """
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def origin(tmp_path: Path) -> Iterator[str]:
-    """Serves the page; another port is another origin."""
     (tmp_path / "index.html").write_text(PAGE)
-    handler = functools.partial(_Quiet, directory=tmp_path)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with served(tmp_path) as url:
+        yield url
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
+    async with chromium() as browser:
         yield browser
-        await browser.close()
 
 
 Started = Callable[..., RunningGateway]

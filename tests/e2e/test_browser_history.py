@@ -12,21 +12,18 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Page
 from playwright.async_api import TimeoutError as PageTimeoutError
 
+from tests.e2e.browser import chromium, needs_chromium
 from tests.gateway import RunningGateway, migrate
 from tests.redis_server import BINARY, RedisServer
 
-CHROMIUM = Path("/usr/bin/chromium")
 SECONDS = 30.0
 KEY = "key-of-the-test"
 TTL_SECONDS = 2
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"not run: {CHROMIUM} is missing (apt-get install chromium)"),
-]
+pytestmark = needs_chromium
 
 # Nothing but what every page would write: an EventSource, and handlers.
 PAGE = """<!doctype html>
@@ -44,14 +41,10 @@ PAGE = """<!doctype html>
 
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
-    async with async_playwright() as playwright:
-        browser: Browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
+    async with chromium() as browser:
         page = await browser.new_page()
         await page.set_content(PAGE)
         yield page
-        await browser.close()
 
 
 class Place:

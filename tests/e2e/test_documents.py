@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.documents.page import CHROMIUM, NOT_RUN
+from tests.documents.page import NOT_RUN
 from tests.documents.reader import Reader
+from tests.e2e.browser import CHROMIUM
 from tests.gateway import ROOT
 
 PAGES = [

@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import threading
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Page, expect
 from redis.asyncio import Redis
 
-from tests.e2e.test_browser import CHROMIUM, _Quiet
+from tests.e2e.browser import chromium, needs_chromium, served
 from tests.gateway import ROOT, RunningGateway
 from tests.redis_server import RedisServer, needs_redis
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"not run: {CHROMIUM} is missing (apt-get install chromium)"),
-]
+pytestmark = needs_chromium
 
 
 @pytest.fixture
 def pages() -> Iterator[str]:
-    handler = functools.partial(_Quiet, directory=ROOT / "examples" / "browser")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with served(ROOT / "examples" / "browser") as url:
+        yield url
 
 
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
-    async with async_playwright() as playwright:
-        browser: Browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
+    async with chromium() as browser:
         yield await browser.new_page()
-        await browser.close()
 
 
 def publish(gateway: RunningGateway, topic: str, data: str, **headers: str) -> None:
