@@ -1,0 +1,120 @@
+"""Prints the events of topics, over SSE or a WebSocket, and comes back when the connection breaks. See ../README.md."""
+
+import argparse
+import json
+import logging
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+from os import getenv
+from typing import Any
+
+import httpx
+from httpx_sse import EventSource, SSEError
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.sync.client import connect
+
+say = partial(print, file=sys.stderr, flush=True)
+
+
+class Refused(Exception):
+    """The gateway answered with an error; `wait`: for how many seconds at least, None if for ever."""
+
+    def __init__(self, status: int, body: bytes | bytearray, headers: Mapping[str, str]) -> None:
+        try:
+            problem = json.loads(body)  # RFC 9457, when it is the gateway that answers.
+            super().__init__(f"Refused ({status}): {problem['title']}. {problem['detail']}".removesuffix("."))
+        except (ValueError, KeyError, TypeError):
+            super().__init__(f"Refused ({status})")
+        seconds = headers.get("retry-after", "")
+        may_change = status >= 500 or status in {408, 425, 429}
+        self.wait = (float(seconds) if seconds.isdecimal() else 0.0) if may_change else None
+
+
+def sse(url: str, topics: str, silence: float, last_event_id: str) -> Iterator[dict[str, Any]]:
+    """What one SSE response brings, until it ends or no byte comes for too long; keep-alives are bytes, too."""
+    headers = {b"x-sse-topic": topics.encode(), b"last-event-id": last_event_id.encode()}
+    with httpx.stream("GET", f"{url}/sse?format=json", headers=headers, timeout=silence) as answer:
+        if answer.status_code != 200:
+            raise Refused(answer.status_code, answer.read(), answer.headers)
+        for block in EventSource(answer).iter_sse():
+            if block.retry is not None:
+                yield {"type": "retry", "retry": block.retry}
+            # The data is the event object, but for the gateway's own events, whose type is in their name.
+            own = {"type": block.event.removeprefix("gateway.")} if block.event.startswith("gateway.") else {}
+            yield own | json.loads(block.data)
+
+
+def websocket(url: str, topics: str, silence: float, last_event_id: str) -> Iterator[dict[str, Any]]:
+    """What one WebSocket brings, until it is closed."""
+    query = httpx.QueryParams(topic=topics, last_event_id=last_event_id)
+    address, half = f"ws{url.removeprefix('http')}/ws?{query}", silence / 2
+    try:
+        with connect(address, ping_interval=half, ping_timeout=half, close_timeout=1, max_size=None) as socket:
+            for frame in socket:
+                yield json.loads(frame)
+    except InvalidStatus as error:
+        raise Refused(error.response.status_code, error.response.body, error.response.headers) from error
+
+
+def follow(url: str, topics: str, silence: float, last_event_id: str, *, over_websocket: bool) -> None:
+    """Prints what one connection after the other brings."""
+    retry, failures = 3.0, 0  # Seconds; attempts in a row.
+    while True:
+        reason, wait, at_least = "The connection ended", None, 0.1
+        try:
+            for message in (websocket if over_websocket else sse)(url, topics, silence, last_event_id):
+                match message:
+                    case {"type": "event", "id": last_event_id}:
+                        print(json.dumps(message), flush=True)
+                    case {"type": "open", "topics": names}:
+                        failures = 0
+                        say(f"Connected to {url} (topics: {', '.join(names)}).")
+                    case {"type": "gap", "topic": topic, "missed": n, "reason": why}:
+                        say(f"Gap: {'some' if n is None else n} events of topic {topic} did not arrive ({why}).")
+                    case {"type": "close", "reason": why, "retry": milliseconds}:
+                        reason, wait = f"The gateway closed the connection ({why})", milliseconds / 1000
+                        break
+                    case {"type": "retry", "retry": milliseconds}:
+                        retry = milliseconds / 1000
+        except httpx.ReadTimeout:
+            reason = f"Nothing came for {silence:g} s"
+        except Refused as error:
+            if error.wait is None:
+                raise
+            reason, at_least = str(error), max(error.wait, at_least)
+        except (httpx.TransportError, OSError, WebSocketException) as error:
+            reason = str(error) or type(error).__name__
+        if wait is None:
+            wait = max(retry, min(30.0, retry * 2 ** min(failures, 10))) * random.uniform(0.5, 1)  # noqa: S311
+        failures += 1
+        say(f"{reason}. Connecting again in {max(wait, at_least):.1f} s.")
+        time.sleep(max(wait, at_least))
+
+
+def main() -> None:
+    """The program."""
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # Else it prints a traceback of each silence.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
+    parser = argparse.ArgumentParser(description="Print the events of topics.")
+    parser.add_argument("--url", default=getenv("GATEWAY_URL", "http://127.0.0.1:8000"))
+    parser.add_argument("--websocket", action="store_true", help="a WebSocket instead of SSE")
+    parser.add_argument("--last-event-id", default="", help="begin after this event")
+    parser.add_argument("--silence", type=float, default=45.0, help="seconds without a byte that end a connection")
+    parser.add_argument("topic", nargs="*" if getenv("GATEWAY_TOPICS") else "+", default=[getenv("GATEWAY_TOPICS")])
+    options = parser.parse_args()
+    url, topics = options.url.rstrip("/"), ",".join(options.topic)
+    if not url.startswith(("http://", "https://")) or not options.silence > 0:
+        parser.error("--url is an address like http://127.0.0.1:8000, --silence a number of seconds")
+    try:
+        follow(url, topics, options.silence, options.last_event_id, over_websocket=options.websocket)
+    except (Refused, SSEError) as error:
+        sys.exit(f"{error}.")
+
+
+if __name__ == "__main__":
+    main()
