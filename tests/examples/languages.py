@@ -42,6 +42,8 @@ class Language:
     folder: Path
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
+    websocket: tuple[str, ...]
+    """The subscriber over a WebSocket: the other one with an option, or a program of its own."""
 
 
 def _needed(program: str, *, what: str | None = None) -> str:
@@ -86,7 +88,9 @@ def _typescript(folder: Path) -> Language:
     _build(folder, npm, "ci", "--ignore-scripts", "--no-progress", "--loglevel=error", environment=path)
     _build(folder, npm, "run", "--silent", "types", environment=path)
     _build(folder, npm, "run", "--silent", "lint", environment=path)
-    return Language("typescript", folder, (node, "publish.ts"), (node, "subscribe.ts"))
+    return Language(
+        "typescript", folder, (node, "publish.ts"), (node, "subscribe.ts"), (node, "subscribe.ts", "--websocket")
+    )
 
 
 def _python(folder: Path) -> Language:
@@ -94,19 +98,23 @@ def _python(folder: Path) -> Language:
     _build(folder, sys.executable, "-m", "venv", ".venv")
     install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes")
     _build(folder, str(python), *install, "-r", "requirements.txt")
-    return Language("python", folder, (str(python), "publish.py"), (str(python), "subscribe.py"))
+    subscribe = (str(python), "subscribe.py")
+    return Language("python", folder, (str(python), "publish.py"), subscribe, (*subscribe, "--websocket"))
 
 
 def _go(folder: Path) -> Language:
     _build(folder, _needed("go"), "build", "-o", "bin/", "./...")
     _build(folder, _needed("go"), "vet", "./...")
-    return Language("go", folder, (str(folder / "bin" / "publish"),), (str(folder / "bin" / "subscribe"),))
+    return Language("go", folder, *_programs(folder / "bin"))
 
 
 def _rust(folder: Path) -> Language:
     _build(folder, _needed("cargo"), "build", "--release", "--locked", "--quiet")
-    release = folder / "target" / "release"
-    return Language("rust", folder, (str(release / "publish"),), (str(release / "subscribe"),))
+    return Language("rust", folder, *_programs(folder / "target" / "release"))
+
+
+def _programs(folder: Path) -> tuple[tuple[str], tuple[str], tuple[str]]:
+    return (str(folder / "publish"),), (str(folder / "subscribe"),), (str(folder / "subscribe-websocket"),)
 
 
 _BUILDS = {"typescript": _typescript, "python": _python, "go": _go, "rust": _rust}

@@ -186,8 +186,8 @@ def subscriber(
     language: Language, url: str, topics: str, *options: str, websocket: bool = False, **more: str
 ) -> Running:
     """The subscriber of a language, not started."""
-    transport = ("--websocket",) if websocket else ()
-    return Running(language, [*language.subscribe, *transport, *options, topics], environment(url, **more))
+    program = language.websocket if websocket else language.subscribe
+    return Running(language, [*program, *options, topics], environment(url, **more))
 
 
 def publisher(language: Language, url: str, key: str, topics: str, *options: str) -> Running:
