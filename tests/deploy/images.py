@@ -75,10 +75,11 @@ exec setpriv --reuid postgres --regid postgres --clear-groups postgres -D $PGDAT
 def there(image: str) -> bool:
     """Whether *image* is on this machine, and no old stand-in, or can be pulled."""
     try:
-        label = sandbox.run(["podman", "image", "inspect", "--format", f'{{{{index .Labels "{MADE_BY}"}}}}', image])
+        show = f'{{{{index .Labels "{MADE_BY}"}}}}'
+        label = sandbox.run(["podman", "image", "inspect", "--format", show, image], may_fail=True)
     except subprocess.CalledProcessError:
         try:
-            sandbox.run(["podman", "pull", "--quiet", image], timeout=PULL_SECONDS)
+            sandbox.run(["podman", "pull", "--quiet", image], timeout=PULL_SECONDS, may_fail=True)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
             return False
         return True

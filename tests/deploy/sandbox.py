@@ -43,17 +43,18 @@ def inside(command: Sequence[str], *, own_network: bool) -> list[str]:
     return [*unshare, "sh", "-c", prepare, "sh", *command]
 
 
-def run(command: Sequence[str], *, own_network: bool = False, timeout: float = 600) -> str:
+def run(command: Sequence[str], *, own_network: bool = False, timeout: float = 600, may_fail: bool = False) -> str:
     """Run *command* and return what it wrote.
 
     Raises:
-        subprocess.CalledProcessError: it failed; its output has been printed.
+        subprocess.CalledProcessError: it failed; its output has been printed, unless it *may_fail*.
     """
     ended = subprocess.run(
         inside(command, own_network=own_network), env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False,
     )  # fmt: skip
     if ended.returncode:
-        print(ended.stdout)
+        if not may_fail:
+            print(ended.stdout)
         raise subprocess.CalledProcessError(ended.returncode, command)
     return ended.stdout
