@@ -6,7 +6,6 @@ Where no registry can be reached, Debian packages stand in for the latter.
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -162,7 +161,6 @@ def build_gateway() -> None:
     """Build the gateway's images from this working tree: the usual one, and the one for all message sources."""
     certificates = ["--volume", f"{CA}:{CA}:ro"] if Path(CA).exists() else []
     build = ["buildah", "bud", "--format", "docker", "--isolation", "chroot", "--pull-never", "--layers"]
-    os.nice(5)
     for image, more in ((GATEWAY, []), (WITH_SOURCES, ["--build-arg", "SOURCES=yes"])):
         print(f"Building {image}", flush=True)
         sandbox.run(
