@@ -34,6 +34,8 @@ def make_event(
     names = [topics] if isinstance(topics, str) else list(topics)
     if not names:
         raise InvalidTopic("The message names no topic.")
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidTopic("A topic must be text.")
     if not isinstance(data, str):
         raise InvalidData("data must be text.")
     limit = settings.max_event_bytes
@@ -41,7 +43,7 @@ def make_event(
     if len(data) > limit or (not data.isascii() and len(data.encode("utf-8", "surrogatepass")) > limit):
         raise InvalidData(f"data is over {limit} bytes of UTF-8.")
     return Event(
-        topics=parse_topics([str(name) for name in names], limit=settings.max_topics, where="The message"),
+        topics=parse_topics(names, limit=settings.max_topics, where="The message"),
         id=new_id() if id is None else check_id(str(id), where="id"),
         data=data,
         event=None if event is None else check_event_type(str(event), where="The event type"),

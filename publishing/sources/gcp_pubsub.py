@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.exceptions import DeadlineExceeded, GoogleAPICallError, ServiceUnavailable
 from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1 import SubscriberAsyncClient, types
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
@@ -26,6 +26,12 @@ DEADLINE_SECONDS = 10
 """After which Pub/Sub gives a message that was neither acknowledged nor asked for longer to somebody else."""
 
 EXTEND_SECONDS = 4.0
+
+ASK_SECONDS = 5.0
+"""How often Pub/Sub is asked whether it is there; after as long without an answer, it is not."""
+
+LARGEST_MESSAGE_BYTES = 10_000_000
+"""Pub/Sub's own limit. One that is too large for the gateway must arrive all the same, or it would come for ever."""
 
 Incoming = Any
 """`google.pubsub_v1.types.ReceivedMessage`; the package carries no types."""
@@ -51,7 +57,7 @@ class GcpPubSub:
         self._subscription = os.environ.get("PUBSUB_SUBSCRIPTION", "")
         # What is taken and not routed yet is bounded as what waits for a slow reader is.
         self._most_messages = settings.outbox_events
-        self._most_bytes = max(settings.outbox_bytes, settings.max_event_bytes)
+        self._most_bytes = max(settings.outbox_bytes, LARGEST_MESSAGE_BYTES)
 
     def validate(self) -> None:
         """See `Source`."""
@@ -94,12 +100,12 @@ class GcpPubSub:
         try:
             # The client's own retries would hide for a quarter of an hour that nobody is there.
             stream = await client.streaming_pull(requests=_requests(asked, ended), retry=None)
-            async for answer in stream:
-                held.update(dict.fromkeys(message.ack_id for message in answer.received_messages))
-                for message in answer.received_messages:
-                    await self._publish(message.message, publish)
-                    del held[message.ack_id]
-                    asked.put_nowait(types.StreamingPullRequest(ack_ids=[message.ack_id]))
+            # A stream whose other end has gone without a word looks as one on which nothing comes.
+            helpers.append(asyncio.create_task(_ask(client, subscription)))
+            helpers.append(asyncio.create_task(self._take(stream, held, asked, publish)))
+            over, _ = await asyncio.wait(helpers[-2:], return_when=asyncio.FIRST_COMPLETED)
+            for helper in over:
+                await helper
         finally:
             for helper in helpers:
                 helper.cancel()
@@ -115,10 +121,20 @@ class GcpPubSub:
                     await ended.wait()
         raise Unreachable("Google Pub/Sub: the stream ended.")
 
+    async def _take(self, stream: Any, held: dict[str, None], asked: "asyncio.Queue[Any]", publish: Publish) -> None:
+        async for answer in stream:
+            held.update(dict.fromkeys(message.ack_id for message in answer.received_messages))
+            for message in answer.received_messages:
+                await self._publish(message.message, publish)
+                del held[message.ack_id]
+                asked.put_nowait(types.StreamingPullRequest(ack_ids=[message.ack_id]))
+
     async def _publish(self, message: Incoming, publish: Publish) -> None:
         try:
             attributes = message.attributes
             channel = attributes.get("channel_id")
+            if channel == "":
+                raise NotAnEvent("channel_id is empty.")
             await publish(
                 [BROADCAST if channel is None else channel_topic(channel)],
                 text_of(message.data),
@@ -132,7 +148,9 @@ class GcpPubSub:
 async def _transport() -> Any:
     emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
     if emulator:
-        return SubscriberGrpcAsyncIOTransport(channel=grpc.aio.insecure_channel(emulator))
+        # As Google's client sets it for the real one.
+        unlimited = [("grpc.max_receive_message_length", -1)]
+        return SubscriberGrpcAsyncIOTransport(channel=grpc.aio.insecure_channel(emulator, options=unlimited))
     # Looking for credentials may ask the network.
     return await asyncio.to_thread(SubscriberGrpcAsyncIOTransport)
 
@@ -161,6 +179,21 @@ async def _extend(asked: "asyncio.Queue[Any]", held: dict[str, None]) -> None:
                 modify_deadline_ack_ids=ids, modify_deadline_seconds=[DEADLINE_SECONDS] * len(ids)
             )
             asked.put_nowait(request)
+
+
+async def _ask(client: Any, subscription: str) -> None:
+    """Return, by raising, when nobody answers any more."""
+    while True:
+        await asyncio.sleep(ASK_SECONDS)
+        try:
+            # It concerns no message; that it is refused is an answer, too.
+            await client.modify_ack_deadline(
+                subscription=subscription, ack_ids=[], ack_deadline_seconds=0, retry=None, timeout=ASK_SECONDS
+            )
+        except (DeadlineExceeded, ServiceUnavailable):
+            raise Unreachable("Google Pub/Sub: it does not answer.") from None
+        except GoogleAPICallError:
+            continue
 
 
 def _acknowledged(asked: "asyncio.Queue[Any]") -> list[str]:

@@ -91,11 +91,13 @@ class RedisStreams:
                 await self._bury(client, key, entry["message_id"], found[0][1] if found else {}, reason)
 
     async def _read(self, client: Client, publish: Publish) -> None:
-        # First what was read before and not acknowledged, then what is new.
+        # First what was read before and not acknowledged: one by one, so that an entry which ends its reader is not
+        # counted for those behind it. Then what is new.
         positions = dict.fromkeys(self._keys, "0")
         while True:
+            again = "0" in positions.values()
             answer = await client.xreadgroup(
-                self._group, CONSUMER, positions, count=ENTRIES, block=None if "0" in positions.values() else BLOCK_MS
+                self._group, CONSUMER, positions, count=1 if again else ENTRIES, block=None if again else BLOCK_MS
             )
             for name, entries in answer or ():
                 key = name.decode()
@@ -115,6 +117,10 @@ class RedisStreams:
         finally:
             if done:
                 await client.xack(key, self._group, *done)
+            left = [entry_id for entry_id, _ in entries if entry_id not in done]
+            if left:
+                # The reader lives: whatever it is that they were not finished for, it is not that they end it.
+                await client.xclaim(key, self._group, CONSUMER, 0, left, retrycount=0, justid=True)
 
     async def _publish(
         self, client: Client, key: str, entry_id: bytes, fields: Mapping[bytes, bytes], publish: Publish

@@ -22,6 +22,8 @@ LONGEST_WAIT_SECONDS = 30.0
 CLOSE_SECONDS = 2.0
 """How long a source may take to give things back."""
 
+REPEATS = "A message that comes again after a crash is delivered again; set GATEWAY_DEDUPE_SECONDS=60 or more."
+
 
 class Supervised:
     """One source under watch.
@@ -180,9 +182,13 @@ class Supervisor:
         self._board = Board(self._seats.redis, self._seats.board) if self._seats else None
         self._watched = [Supervised(source, runtime, self._seat(source)) for source in sources]
         self._tasks: list[asyncio.Task[None]] = []
+        removed = runtime.settings.dedupe_seconds > 0
+        self._repeating = [] if removed else [each.name for each in sources if each.guarantee == "at-least-once"]
 
     def start(self) -> None:
         """Run them from now on."""
+        for source in self._repeating:
+            logger.warning("source repeats", extra={"source": source, "detail": REPEATS})
         self._tasks = [asyncio.create_task(each.watch()) for each in self._watched]
         if self._board is not None:
             self._tasks.append(asyncio.create_task(self._tell(self._board)))

@@ -153,17 +153,23 @@ async def test_the_go_services_lines_work_with_its_variables(start: Start) -> No
                 shell,
                 """
                 redis-cli() { command redis-cli -p "$REDIS_PORT" "$@"; }
+                redis-cli PUBLISH notifications '{"user_id":1,"message":"你好，这是一条测试消息！"}'
+                redis-cli PUBLISH notifications '{"user_id":2,"message":"发送给用户2的消息"}'
                 redis-cli PUBLISH notifications '{"user_id":1,"message":"测试消息1"}'
                 redis-cli PUBLISH notifications '{"user_id":1,"message":"测试消息2"}'
                 redis-cli PUBLISH notifications '{"user_id":2,"message":"发送给用户2"}'
-                redis-cli PUBSUB CHANNELS
                 """,
                 REDIS_PORT=str(redis.port),
             )
             for stream in (first, same, default):
-                messages = [json.loads(block.data or "")["message"] for block in await stream.events(2)]
-                assert messages == ["测试消息1", "测试消息2"]
-            assert json.loads((await second.next_event()).data or "")["message"] == "发送给用户2"
+                messages = [json.loads(block.data or "")["message"] for block in await stream.events(3)]
+                assert messages == ["你好，这是一条测试消息！", "测试消息1", "测试消息2"]
+            messages = [json.loads(block.data or "")["message"] for block in await second.events(2)]
+            assert messages == ["发送给用户2的消息", "发送给用户2"]
+            channels = await asyncio.to_thread(
+                shell, 'redis-cli -p "$REDIS_PORT" PUBSUB CHANNELS', REDIS_PORT=str(redis.port)
+            )
+            assert channels.split() == ["notifications"]
         async with node.sse("a") as stream:
             assert "user:1" not in stream.opened["topics"]
 

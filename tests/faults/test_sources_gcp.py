@@ -42,6 +42,13 @@ def relay() -> Iterator[Relay]:
 def publisher(pubsub: PubSubServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.address)
     client = pubsub_v1.PublisherClient(publisher_options=pubsub_v1.types.PublisherOptions(enable_message_ordering=True))
+    make(client)
+    yield client
+    client.stop()
+
+
+def make(client: Any) -> None:
+    """Make the topic and its subscription."""
     client.create_topic(name=TOPIC)
     with pubsub_v1.SubscriberClient() as subscriber:
         subscriber.create_subscription(
@@ -52,8 +59,6 @@ def publisher(pubsub: PubSubServer, monkeypatch: pytest.MonkeyPatch) -> Iterator
                 "enable_message_ordering": True,
             }
         )
-    yield client
-    client.stop()
 
 
 def environment(address: str) -> dict[str, str]:
@@ -61,7 +66,7 @@ def environment(address: str) -> dict[str, str]:
 
 
 def send(publisher: Any, data: bytes, key: str = "", **attributes: str) -> str:
-    return str(publisher.publish(TOPIC, data, ordering_key=key, **attributes).result(timeout=10))
+    return str(publisher.publish(TOPIC, data, ordering_key=key, **attributes).result(timeout=60))
 
 
 async def test_attributes_say_channel_type_and_id(start: Start, pubsub: PubSubServer, publisher: Any) -> None:
@@ -94,6 +99,75 @@ async def test_messages_of_one_ordering_key_come_in_order_and_nothing_is_lost_wh
         # What was under way when the way was cut comes again when its time has run out.
         seen = await asyncio.wait_for(ids_until(stream, "order-199"), 60)
         assert list(dict.fromkeys(seen)) == [f"order-{number}" for number in range(200)]
+
+
+async def test_bad_messages_hold_nothing_up(start: Start, pubsub: PubSubServer, publisher: Any) -> None:
+    node = await start(sources="gcp-pubsub", environment=environment(pubsub.address))
+    await runs(node, "gcp-pubsub")
+    poison: list[tuple[bytes, dict[str, str]]] = [
+        (b"\xff", {"channel_id": "a"}),
+        # As large as Pub/Sub takes them.
+        (b"a" * 9_900_000, {"channel_id": "a"}),
+        (b"a", {"channel_id": ""}),
+        (b"a", {"channel_id": "a" * 300}),
+        (b"a", {"channel_id": "a", "event_type": "gateway.open"}),
+        (b"a", {"channel_id": "a", "id": "a" * 300}),
+    ]
+    async with node.sse("channel:a") as stream:
+        for data, attributes in (*poison, (b"after", {"channel_id": "a"}), (b"to all", {})):
+            await asyncio.to_thread(send, publisher, data, **attributes)
+        seen = {(await stream.next_event(within=20)).data for _ in range(2)}
+        # Without a channel it is for everybody.
+        assert seen == {"after", "to all"}
+
+    async def settled() -> bool:
+        source = (await node.get("/sources"))["items"][0]
+        return bool((source["dead"], source["published"], source["state"]) == (len(poison), 2, "running"))
+
+    await eventually(settled, within=20)
+
+
+async def test_nothing_is_lost_while_the_server_stands_still(
+    start: Start, pubsub: PubSubServer, publisher: Any
+) -> None:
+    node = await start(sources="gcp-pubsub", environment=environment(pubsub.address), dedupe_seconds=600)
+    await runs(node, "gcp-pubsub")
+    ids = [f"order-{number}" for number in range(200)]
+
+    async def publish() -> None:
+        for one in ids:
+            await asyncio.to_thread(send, publisher, b"x", "key", channel_id="a", id=one)
+
+    async with node.sse("channel:a") as stream:
+        publishing = asyncio.create_task(publish())
+        first = await ids_until(stream, ids[60])
+        pubsub.freeze()
+        try:
+            # The source finds that nobody answers, and what it has not acknowledged passes its deadline.
+            await runs(node, "gcp-pubsub", "failing")
+        finally:
+            pubsub.thaw()
+        assert first + await asyncio.wait_for(ids_until(stream, ids[-1]), 60) == ids
+        await publishing
+    await runs(node, "gcp-pubsub")
+
+
+async def test_a_server_that_comes_back_with_nothing_is_told_and_used_when_its_subscription_is_made_anew(
+    start: Start, pubsub: PubSubServer, publisher: Any
+) -> None:
+    node = await start(sources="gcp-pubsub", environment=environment(pubsub.address))
+    await runs(node, "gcp-pubsub")
+    async with node.sse("channel:a") as stream:
+        pubsub.kill()
+        await runs(node, "gcp-pubsub", "failing")
+        assert (await node.publish("channel:a", "direct")).status_code == 200
+        assert (await stream.next_event()).data == "direct"
+        pubsub.start()
+        with pubsub_v1.PublisherClient() as fresh:
+            make(fresh)
+            await runs(node, "gcp-pubsub", within=40)
+            await asyncio.to_thread(send, fresh, b"back", channel_id="a")
+            assert (await stream.next_event(within=20)).data == "back"
 
 
 async def test_a_subscription_that_is_not_there_is_told(start: Start, pubsub: PubSubServer) -> None:

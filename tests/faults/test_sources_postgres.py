@@ -14,6 +14,7 @@ from tests.faults.conftest import Start
 from tests.faults.nodes import start_nodes
 from tests.faults.subject import Subject
 from tests.faults.test_sources_redis import ids_until, runs, state
+from tests.faults.test_sources_streams import ATTEMPTS, die
 from tests.gateway import ROOT
 from tests.postgres_server import PostgresServer, needs_postgres
 from tests.redis_server import RedisServer, needs_redis
@@ -29,6 +30,7 @@ CREATE TABLE sse_gateway_outbox (
     id text,
     event text,
     retry integer,
+    tries integer NOT NULL DEFAULT 0,
     dead timestamptz
 );
 CREATE FUNCTION sse_gateway_outbox_notify() RETURNS trigger LANGUAGE plpgsql AS
@@ -118,6 +120,69 @@ async def test_the_outbox_loses_nothing_while_postgresql_ends_and_comes_back(
         seen = await ids_until(stream, "order-119")
         assert list(dict.fromkeys(seen)) == [f"order-{number}" for number in range(120)]
     await runs(node, "postgres")
+
+
+async def test_a_row_that_ends_its_reader_is_given_up_and_no_other_one(
+    start: Start, postgres: PostgresServer, server: str
+) -> None:
+    execute(postgres, OUTBOX)
+    settings = {
+        "sources": "tests.faults.deadly_sources.DeadlyPostgres",
+        "postgres_url": postgres.url,
+        "postgres_outbox": "sse_gateway_outbox",
+    }
+    for data in ("first", "poison", "last"):
+        execute(postgres, "INSERT INTO sse_gateway_outbox (topics, data) VALUES ('orders', %s)", data)
+    for _ in range(ATTEMPTS):
+        await die(server, **settings)
+    node = await start(source_attempts=ATTEMPTS, **settings)
+    await runs(node, "postgres")
+    assert waiting(postgres) == [("orders", "poison", True)]
+    source = (await node.get("/sources"))["items"][0]
+    # The first one was dealt with by a gateway that ended, the last one by this.
+    assert (source["dead"], source["dropped"]) == (1, 1)
+    # One that was corrected is published.
+    async with node.sse("orders") as stream:
+        execute(postgres, "UPDATE sse_gateway_outbox SET data = 'good', dead = NULL, tries = 0")
+        execute(postgres, "SELECT pg_notify('sse_gateway', '')")
+        assert (await stream.next_event()).data == "good"
+
+
+async def test_bad_rows_hold_nothing_up(start: Start, postgres: PostgresServer) -> None:
+    # A database without an encoding keeps whatever bytes it gets.
+    execute(postgres, "CREATE DATABASE raw ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    url = postgres.url.replace("/postgres", "/raw")
+    poison = [
+        ("orders", b"\xff", None, None),
+        ("orders", b"a" * 10_000_000, None, None),
+        ("", b"no topic", None, None),
+        ("bad topic", b"a", None, None),
+        ("a" * 300, b"a", None, None),
+        ("orders", b"a", "bad id", None),
+        ("orders", b"a", None, "gateway.open"),
+    ]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(OUTBOX.encode())
+        node = await start(sources="postgres", postgres_url=url, postgres_outbox="sse_gateway_outbox")
+        await runs(node, "postgres")
+        async with node.sse("orders") as stream:
+            for row in (*poison, ("orders", "é".encode(), "after", None)):
+                connection.execute(
+                    "INSERT INTO sse_gateway_outbox (topics, data, id, event) "
+                    "VALUES (%s, convert_from(%s, 'SQL_ASCII'), %s, %s)",
+                    row,
+                )
+            after = await stream.next_event(within=20)
+            assert (after.id, after.data) == ("after", "é")
+            connection.execute("SELECT pg_notify('sse_gateway', convert_from(%s, 'SQL_ASCII'))", (b"\xff",))
+            connection.execute("SELECT pg_notify('sse_gateway', %s)", ('{"topics":"orders","data":"again"}',))
+            assert (await stream.next_event(within=20)).data == "again"
+
+    async def settled() -> bool:
+        source = (await node.get("/sources"))["items"][0]
+        return bool((source["dead"], source["published"]) == (len(poison) + 1, 2))
+
+    await eventually(settled, within=5)
 
 
 async def test_a_password_that_is_wrong_is_told_but_not_shown(start: Start, postgres: PostgresServer) -> None:

@@ -44,11 +44,11 @@ async def state(node: Subject, source: str) -> str:
     return str((await node.http.get("/ready", headers={"accept": "application/json"})).json()["sources"][source])
 
 
-async def runs(node: Subject, source: str, wanted: str = "running") -> None:
+async def runs(node: Subject, source: str, wanted: str = "running", *, within: float = 15) -> None:
     async def there() -> bool:
         return await state(node, source) == wanted
 
-    await eventually(there, within=15)
+    await eventually(there, within=within)
 
 
 async def ids_until(stream: SseStream, last: str) -> list[str]:

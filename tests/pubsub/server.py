@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -35,21 +36,42 @@ def build() -> Path:
 
 
 class PubSubServer:
-    """One ``pstest``; what it holds ends with it."""
+    """One ``pstest``; what it holds ends with it. Started again, it has its port, and nothing else."""
 
     def __init__(self) -> None:
         self.address = ""
         self._process: subprocess.Popen[str] | None = None
 
-    def __enter__(self) -> Self:
-        program = build()
-        self._process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def start(self) -> Self:
+        """Start it empty, and wait until it listens."""
+        port = self.address.rpartition(":")[2] or "0"
+        self._process = subprocess.Popen(
+            [build(), "-port", port], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         assert self._process.stdout is not None
         self.address = self._process.stdout.readline().strip()
         assert self.address
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def kill(self) -> None:
+        """End it at once."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
+            self._process = None
+
+    def freeze(self) -> None:
+        """Stop it where it is (SIGSTOP)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on (SIGCONT)."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *error: object) -> None:
+        self.kill()

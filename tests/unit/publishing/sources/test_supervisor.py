@@ -91,3 +91,17 @@ async def test_one_that_fails_does_not_disturb_the_others(runtime: Runtime) -> N
     await asyncio.wait_for(good.reached.wait(), 5)
     assert supervisor.status()[1].state == "running"
     await supervisor.stop()
+
+
+@pytest.mark.parametrize(("seconds", "warned"), [(0, True), (60, False)])
+async def test_a_source_whose_messages_can_come_again_asks_for_the_setting_that_removes_repeats(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, seconds: float, warned: bool
+) -> None:
+    monkeypatch.setattr(runtime, "settings", runtime.settings.model_copy(update={"dedupe_seconds": seconds}))
+    once, again = Scripted("stay"), Scripted("stay")
+    again.name, again.guarantee = "again", "at-least-once"
+    supervisor = Supervisor([once, again], runtime)
+    supervisor.start()
+    await supervisor.stop()
+    said = [record.source for record in caplog.records if record.message == "source repeats"]  # type: ignore[attr-defined]
+    assert said == (["again"] if warned else [])
