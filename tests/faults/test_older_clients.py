@@ -1,5 +1,6 @@
 """Clients of three older services. What they send is taken from the older services' own documents, word for word."""
 
+# ruff: noqa: RUF001 - their punctuation, too
 from __future__ import annotations
 
 import asyncio
