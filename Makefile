@@ -246,6 +246,10 @@ bench: $(STAMP) ## Measure this gateway beside the floor and Nchan (ARGS="--rows
 bench-peers: $(STAMP) ## Measure every peer in alternating runs, and write benchmark-results/latest.md
 	@$(BIN)/python -m benchmarks.run peers $(ARGS)
 
+.PHONY: bench-worker
+bench-worker: $(STAMP) worker ## Measure the Worker in workerd beside the Python gateway
+	@$(BIN)/python -m benchmarks.run worker $(ARGS)
+
 .PHONY: bench-scale
 bench-scale: $(STAMP) ## Measure 1 to 15,000 connections, 1 to 10,000 topics, 10 B to 100 kB
 	@$(BIN)/python -m benchmarks.run scale $(ARGS)

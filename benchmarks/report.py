@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import history, machine, nodes, plots, readme, results, scale, table
+from benchmarks import edge, history, machine, nodes, plots, readme, results, scale, table
 
 SHORT_TABLES = (machine.ROOT / "README.md", machine.ROOT / "docs" / "explanation" / "comparison.md")
 
@@ -26,6 +26,9 @@ def generate() -> Iterator[tuple[Path, str]]:
                 pictures += [f"![{words}]({name})", ""]
     if newest is not None:
         yield folder / "latest.md", table.render(newest, pictures if newest == beside_peers else [])
+    beside_worker = results.latest("worker")
+    if beside_worker is not None:
+        yield folder / "worker.md", edge.render(beside_worker)
     growing = results.latest("scale")
     if growing is not None:
         yield folder / "scale.md", scale.render(growing)

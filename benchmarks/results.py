@@ -15,7 +15,7 @@ def new(kind: str, titles: dict[str, str], rounds: int, seconds: float | None) -
     """Begin the results of a run.
 
     Args:
-        kind: `gateway`, `peers`, `scale` or `nodes`.
+        kind: `gateway`, `peers`, `worker`, `scale` or `nodes`.
         titles: Of the peers that run, by their names.
         rounds: Alternating runs that are wanted of each row.
         seconds: How long each publishes; None is the generator's own measure.

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import figures, history, machine, nodes, report, results, scale
+from benchmarks import edge, figures, history, machine, nodes, report, results, scale
 from benchmarks.budget import Budget
 from benchmarks.measurement import measure
 from benchmarks.peers import ALL, GATEWAYS, REFERENCES
@@ -43,7 +43,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    parser.add_argument("what", choices=("gateway", "peers", "scale", "nodes", "history", "merge", "report"))
+    parser.add_argument("what", choices=("gateway", "peers", "worker", "scale", "nodes", "history", "merge", "report"))
     parser.add_argument("--peers", nargs="+", choices=list(ALL), help="Servers to measure.")
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="What to measure of them.")
     parser.add_argument(
@@ -80,8 +80,8 @@ def _campaign(arguments: argparse.Namespace) -> results.Results:
 
 
 def _begin(arguments: argparse.Namespace) -> results.Results:
-    default = [*REFERENCES, *GATEWAYS] if arguments.what == "gateway" else list(ALL)
-    peers: list[str] = arguments.peers or default
+    default = {"gateway": [*REFERENCES, *GATEWAYS], "worker": list(edge.SERVERS)}
+    peers: list[str] = arguments.peers or default.get(arguments.what, list(ALL))
     not_run: dict[str, str] = {}
     for name in peers:
         reason = ALL[name].missing()
@@ -123,7 +123,7 @@ def _failed(found: results.Results) -> bool:
         for rounds in found["rows"].values()
         for reports in rounds
         for name, each in reports.items()
-        if name in GATEWAYS or name == "floor"
+        if name in (*GATEWAYS, *edge.SERVERS, "floor")
     )
 
 

@@ -32,7 +32,7 @@ def render(results: dict[str, Any], pictures: list[str]) -> str:
         f"{_rounds(results)} rounds, alternating; medians. 200-byte events unless a row says otherwise.",
         "",
         "Noise: other programs used "
-        f"{_noise(results):.2f} cores (median) beside server and generator while a run was measured.",
+        f"{noise(results):.2f} cores (median) beside server and generator while a run was measured.",
         "",
         *pictures,
         "| row | figure | " + " | ".join(titles[name] for name in peers) + " |",
@@ -43,7 +43,7 @@ def render(results: dict[str, Any], pictures: list[str]) -> str:
         for position, figure in enumerate(row.figures):
             cells = [_cell(rounds, figure, peer) for peer in peers]
             lines.append(f"| {row.title if position == 0 else ''} | {figure.title} | " + " | ".join(cells) + " |")
-    lines += ["", *_goals(results), "", *ahead.section(results), *_notes(results)]
+    lines += ["", *_goals(results), "", *ahead.section(results), *notes(results)]
     return "\n".join(lines) + "\n"
 
 
@@ -112,7 +112,8 @@ def _span(counts: set[int]) -> str:
     return f"{max(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
 
 
-def _notes(results: dict[str, Any]) -> Iterable[str]:
+def notes(results: dict[str, Any]) -> Iterable[str]:
+    """Write the versions, what was not run, and what failed."""
     lines = ["## Versions", ""]
     lines += [f"- {results['titles'][name]}: {version}" for name, version in results["versions"].items()]
     not_run = [f"- {results['titles'][name]}: {reason}" for name, reason in results["not_run"].items()]
@@ -130,7 +131,8 @@ def _notes(results: dict[str, Any]) -> Iterable[str]:
     return lines
 
 
-def _noise(results: dict[str, Any]) -> float:
+def noise(results: dict[str, Any]) -> float:
+    """Return how many cores other programs used while a run was measured: the median."""
     found = [
         report["work"]["foreign_cores"]
         for rounds in results["rows"].values()

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import ahead, machine, nodes, plots, readme, report, results, scale, svg, table
+from benchmarks import ahead, edge, machine, nodes, plots, readme, report, results, scale, svg, table
 
 
 def delivered(cost: float) -> dict[str, Any]:
@@ -53,6 +53,16 @@ def test_a_peer_that_failed_is_named_so() -> None:
         each["nchan"] = {"error": "subscriber 3 has 1 of 2 events"}
     assert "| 5 | failed |" in readme.block(found)
     assert "subscriber 3 has 1 of 2 events" in table.render(found, [])
+
+
+def test_the_worker_stands_beside_python_and_what_failed_is_named() -> None:
+    found = campaign(gateway_worker=[40.0, 60.0], gateway_uvicorn=[4.0, 6.0])
+    for each in found["rows"]["rate-1000"]:
+        each["gateway-worker"] = {"error": "it cannot keep up"}
+    text = edge.render(found)
+    assert "| CPU µs per delivery | 50 | 5 | 10 |" in text
+    assert "| p50 ms | failed | 0.005 | — |" in text
+    assert "it cannot keep up" in text
 
 
 def test_every_figure_in_which_the_gateway_is_behind_is_listed() -> None:
@@ -118,11 +128,14 @@ def test_a_point_that_failed_leaves_flatness_open() -> None:
     assert "not measured" in scale.render(found)
 
 
-def test_nodes_are_compared_with_the_same_round_without_redis() -> None:
+def test_nodes_are_compared_with_the_same_minutes_without_redis() -> None:
     found = results.new("nodes", {"daphne": "Daphne", "uvicorn": "uvicorn"}, 2, 1.0)
     found["cost"] = {
-        setting.name: [{server: delivered(cost * factor) for server in nodes.SERVERS} for cost in (4.0, 8.0)]
-        for setting, factor in zip(nodes.COST, (1.0, 1.1, 1.2, 1.3), strict=True)
+        setting.name: [
+            {server: {**delivered(cost * factor), "alone_cpu_us_per_delivery": cost} for server in nodes.SERVERS}
+            for cost in (4.0, 8.0)
+        ]
+        for setting, factor in zip(nodes.COST, (1.0, 1.1, 1.2, 1.3, 1.4, 1.5), strict=True)
     }
     found["latency"] = {
         setting.name: [{server: delivered(cost) for server in nodes.SERVERS}] * 2
@@ -132,6 +145,7 @@ def test_nodes_are_compared_with_the_same_round_without_redis() -> None:
     text = nodes.render(found)
     assert "| CPU per delivery, 1 node on Redis, to one node without Redis | Daphne | ≤ 1.15 | 1.10 | yes |" in text
     assert "| CPU per delivery, 3 nodes on Redis, to one node without Redis | Daphne | ≤ 1.15 | 1.30 | no |" in text
+    assert "| 3 gateways without Redis, side by side | 9 | 1.5 | — | 9 | 1.5 | — |" in text
     assert "| added by the way through Redis to another node | 200 | 600 | 200 | 600 |" in text
     assert "| Daphne | 1 | 1 | yes |" in text
 
