@@ -17,9 +17,9 @@ def render(found: results.Results) -> str:
         "# The Worker beside Python",
         "",
         f"Generated from the raw results; do not edit. Commit {found['commit']}, {found['date']}, "
-        f"{facts['processor']}, {facts['cores']} cores. Medians of {found['rounds']} alternating rounds; 200-byte "
-        f"events unless a row says otherwise. Noise: other programs used {table.noise(found):.2f} cores (median) beside "
-        "server and generator.",
+        f"{facts['processor']}, {facts['cores']} cores. Medians of {found['rounds']} alternating rounds; events of "
+        "200 bytes unless a row says otherwise. "
+        f"Noise: other programs used {table.noise(found):.2f} cores (median) beside server and generator.",
         "",
         "The Worker is the bundle of a deployment in bare workerd, the open runtime of Cloudflare's, on one core of",
         "this machine, its objects in SQLite on disk. Nothing of Cloudflare's network is in it: not its distances, not",
