@@ -1,4 +1,4 @@
-"""What the older Go service's variables mean."""
+"""What the variables of the older Go and Rust services mean."""
 
 import pytest
 
@@ -32,6 +32,9 @@ from topics.conf import load
                 "GATEWAY_REDIS_PUBSUB_URL": "redis://me:p%40ss%2Fword@db:7000/3",
             },
         ),
+        ({"GCP_PROJECT": "shop"}, {}),
+        ({"GCP_PROJECT": "shop", "PUBSUB_SUBSCRIPTION": "gateway"}, {"GATEWAY_SOURCES": "gcp-pubsub"}),
+        ({"GCP_PROJECT": "shop", "PUBSUB_SUBSCRIPTION": "gateway", "GATEWAY_SOURCES": "postgres"}, {}),
         (
             {"SSE_HOST": "0.0.0.0", "GATEWAY_SOURCES": "", "GATEWAY_REDIS_URL": "redis://one"},  # noqa: S104
             {},
