@@ -17,7 +17,7 @@ const JOIN_BYTES = 65_536;
 /** So many keep-alives long a client may take nothing of what waits for it. */
 const STALLED_BEATS = 2;
 
-/** Between the two parts of a keep-alive, in milliseconds: time for a reset to come back. */
+/** Most milliseconds between the two parts of a keep-alive: time for a reset to come back. */
 const COMMENT_MS = 1000;
 
 export class Outbox {
@@ -32,8 +32,9 @@ export class Outbox {
   private opened = false;
   private ended = false;
   private finishing = false;
-  private wrote = 0;
-  private stalledBeats = 0;
+  /** When the last write was taken, and when the one began that has not been yet; in milliseconds. */
+  private wroteAt = Date.now();
+  private writingSince = 0;
   private onDrain: (() => void) | null = null;
   private finishComment: (() => void) | null = null;
 
@@ -92,27 +93,35 @@ export class Outbox {
   }
 
   /**
-   * Write a comment when nothing has been written since the last call.
+   * Write a comment when nothing has been written for a keep-alive's time, and end a stream whose client takes nothing.
    *
    * It goes in two writes: the first to a client that has gone is taken, and answered with a reset; the second finds that.
+   *
+   * @returns After how many milliseconds to be called again.
    */
-  beat(comment: string): void {
-    if (this.wrote === 0 && this.queue.length === 0 && this.writing === 0 && this.opened) {
-      const middle = comment.length - 2;
-      this.put(comment.slice(0, middle));
-      setTimeout(() => {
-        // An event may have come between: the comment's line must have ended before it.
-        this.finishComment?.();
-      }, COMMENT_MS);
-      this.finishComment = () => {
-        this.finishComment = null;
-        this.put(comment.slice(middle));
-      };
+  beat(comment: string): number {
+    const period = this.settings.heartbeatSeconds * 1000;
+    const between = Math.min(COMMENT_MS, period / 2);
+    const now = Date.now();
+    if (this.writing > 0) {
+      // Its client is half-open, or left before it took anything.
+      if (now - this.writingSince >= STALLED_BEATS * period) this.reset();
+      return period;
     }
-    // A client that takes nothing of what waits is half-open, or left before it took anything.
-    this.stalledBeats = this.writing > 0 && this.wrote === 0 ? this.stalledBeats + 1 : 0;
-    if (this.stalledBeats >= STALLED_BEATS) this.reset();
-    this.wrote = 0;
+    const due = this.wroteAt + period - now;
+    if (this.finishComment !== null) {
+      this.finishComment();
+      return period - between;
+    }
+    if (due > between || !this.opened) return Math.max(due - between, between);
+    const middle = comment.length - 2;
+    this.put(comment.slice(0, middle));
+    // An event may come between: the comment's line must have ended before it.
+    this.finishComment = () => {
+      this.finishComment = null;
+      this.put(comment.slice(middle));
+    };
+    return between;
   }
 
   figures(): Figures {
@@ -154,9 +163,10 @@ export class Outbox {
     const taken = this.take();
     this.writing = taken.bytes.byteLength;
     this.writingEvents = taken.events;
+    this.writingSince = Date.now();
     this.writer.write(taken.bytes).then(
       () => {
-        this.wrote += this.writing;
+        this.wroteAt = Date.now();
         this.writing = 0;
         this.writingEvents = 0;
         this.pump();

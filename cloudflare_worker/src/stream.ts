@@ -40,7 +40,7 @@ export class Stream {
   private readonly pages = new Map<string, (end: boolean) => void>();
   private readonly seen = new Set<string>();
   private ended = false;
-  private readonly heartbeat: ReturnType<typeof setInterval>;
+  private heartbeat: ReturnType<typeof setTimeout>;
 
   constructor(
     private readonly scene: Scene,
@@ -60,9 +60,9 @@ export class Stream {
         count(scene.env, scene.context, scene.node, { gaps: events });
       },
     );
-    this.heartbeat = setInterval(() => {
-      this.outbox.beat(KEEP_ALIVE);
-    }, settings.heartbeatSeconds * 1000);
+    this.heartbeat = setTimeout(() => {
+      this.beat();
+    }, 0);
     signal.addEventListener("abort", () => {
       this.end();
     });
@@ -90,10 +90,18 @@ export class Stream {
   end(): void {
     if (this.ended) return;
     this.ended = true;
-    clearInterval(this.heartbeat);
+    clearTimeout(this.heartbeat);
     for (const resolve of this.pages.values()) resolve(true);
     for (const socket of this.sockets.values()) close(socket);
     this.outbox.reset();
+  }
+
+  private beat(): void {
+    const next = this.outbox.beat(KEEP_ALIVE);
+    if (this.ended) return;
+    this.heartbeat = setTimeout(() => {
+      this.beat();
+    }, next);
   }
 
   private async catchUp(topics: readonly string[]): Promise<void> {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from tests.conformance.differences import reason_for
+from tests.conformance.differences import race_in, reason_for
 from tests.conformance.patience import Patience
 from tests.conformance.subject import Gateway, unique
 
@@ -23,10 +23,12 @@ class Address:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put what waits for timers last: its waiting has gone on meanwhile. What a target does otherwise must fail."""
     items.sort(key=lambda item: item.path.name == "test_patience.py")
+    target = os.environ.get("CONFORMANCE_TARGET")
     for item in items:
-        reason = reason_for(os.environ.get("CONFORMANCE_TARGET"), item.nodeid)
-        if reason is not None:
+        if (reason := reason_for(target, item.nodeid)) is not None:
             item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+        elif (reason := race_in(target, item.nodeid)) is not None:
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +46,7 @@ def address() -> Address:
 @pytest.fixture(scope="session", autouse=True)
 def patience(address: Address, request: pytest.FixtureRequest) -> Iterator[Patience]:
     """What takes many seconds of waiting, begun with the session so that nobody waits for it twice."""
-    with Patience(address.url) as running:
+    with Patience(address.url, address.key) as running:
         if any(item.path.name == "test_patience.py" for item in request.session.items):
             running.begin()
         yield running

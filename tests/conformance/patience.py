@@ -11,7 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tests.conformance.subject import HEARTBEAT_SECONDS, unique
+import httpx
+
+from tests.conformance.subject import HEARTBEAT_SECONDS, eventually, unique
 from tests.raw.http import Ended, HttpConnection
 from tests.raw.sse import Block, SseStream
 from tests.raw.websocket import CLOSE, PING, PONG, Frame, RawWebSocket
@@ -23,8 +25,9 @@ MARGIN_SECONDS = 5.0
 class Patience:
     """A thread with an event loop, and the results that it will have."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str) -> None:
         self._url = url
+        self._key = key
         parts = urlsplit(url)
         self._prefix, self._host = parts.path.rstrip("/"), parts.netloc
         self._loop = asyncio.new_event_loop()
@@ -56,6 +59,8 @@ class Patience:
             self.answering_websocket,
             self.mute_websocket,
             self.slow_headers,
+            self.vanished_streams,
+            self.vanished_websockets,
         )
         for check in checks:
             self._results[check.__name__] = asyncio.run_coroutine_threadsafe(check(), self._loop)
@@ -75,7 +80,7 @@ class Patience:
 
     async def answering_websocket(self) -> tuple[list[Frame], bool]:
         """The frames of two heartbeats on a WebSocket that answers its pings, and whether it then still lives."""
-        async with await self._websocket("answering") as socket:
+        async with await self._websocket(unique("answering")) as socket:
             frames = []
             for _ in range(2):
                 frames.append(await socket.read_frame(within=HEARTBEAT_SECONDS + MARGIN_SECONDS))
@@ -85,7 +90,7 @@ class Patience:
 
     async def mute_websocket(self) -> float:
         """After how many seconds a WebSocket that answers no ping is ended."""
-        async with await self._websocket("mute") as socket:
+        async with await self._websocket(unique("mute")) as socket:
             start = time.monotonic()
             try:
                 async with asyncio.timeout(3 * HEARTBEAT_SECONDS):
@@ -98,8 +103,43 @@ class Patience:
                 pass
             return time.monotonic() - start
 
-    async def _websocket(self, name: str) -> RawWebSocket:
-        target = f"{self._prefix}/ws?topic={unique(name)}"
+    async def vanished_streams(self) -> list[float]:
+        """After how many seconds streams leave the lists whose clients went silent, and then without a goodbye."""
+        return [await self._leaves_the_lists("sse", reset=reset) for reset in (False, True)]
+
+    async def vanished_websockets(self) -> list[float]:
+        """The same of WebSockets, which sent no close frame."""
+        return [await self._leaves_the_lists("ws", reset=reset) for reset in (False, True)]
+
+    async def _leaves_the_lists(self, way: str, *, reset: bool) -> float:
+        topic = unique("vanished")
+        async with httpx.AsyncClient(
+            base_url=self._url, headers={"authorization": f"Bearer {self._key}"}, trust_env=False
+        ) as http:
+
+            async def listed() -> bool:
+                # No publish: a write would find out.
+                answer = await http.get("/api/v1/connections", params={"topic": topic})
+                return bool(answer.raise_for_status().json()["items"])
+
+            async def unlisted() -> bool:
+                return not await listed()
+
+            if way == "sse":
+                target = f"{self._prefix}/sse?topic={topic}"
+                stream = await SseStream.open(self._url, target, [("host", self._host)])
+                await stream.read_open()
+                connection = stream.connection
+            else:
+                connection = (await self._websocket(topic)).connection
+            assert await listed()
+            if reset:
+                connection.reset()
+            await connection.close()
+            return await eventually(unlisted, within=2 * HEARTBEAT_SECONDS + MARGIN_SECONDS, pause=0.5)
+
+    async def _websocket(self, topic: str) -> RawWebSocket:
+        target = f"{self._prefix}/ws?topic={topic}"
         socket = await RawWebSocket.open(self._url, target, [("host", self._host)])
         assert (await socket.read_json())["type"] == "open"
         return socket

@@ -192,19 +192,24 @@ async def test_many_come_and_go_and_nothing_is_left(gateway: Gateway, topic: str
     await eventually(lambda: gone(gateway, topic), within=AT_ONCE_SECONDS)
 
 
-async def test_clients_that_leave_while_they_come_leave_nothing(gateway: Gateway, topic: str) -> None:
+@pytest.mark.parametrize("transport", ["sse", "websocket"])
+async def test_clients_that_leave_while_they_come_leave_nothing(
+    gateway: Gateway, new_topic: NewTopic, transport: str
+) -> None:
+    topic = new_topic("vanishing")
+
     async def vanish(number: int) -> None:
         async with await gateway.connect() as connection:
-            if number % 4 < 2:
+            if transport == "sse":
                 data = gateway.request("GET", "/sse", [("x-sse-topic", topic)])
             else:
                 data = upgrade(f"{gateway.prefix}/ws", [("host", gateway.host), ("x-sse-topic", topic)])
-            await connection.send(data if number % 8 else data[: len(data) // 2])
+            await connection.send(data if number % 4 else data[: len(data) // 2])
             if number % 2:
                 connection.reset()
 
     for _ in range(5):
-        await asyncio.gather(*(vanish(number) for number in range(40)))
+        await asyncio.gather(*(vanish(number) for number in range(20)))
     async with gateway.sse(topic):
 
         async def only_this_one() -> bool:

@@ -28,6 +28,16 @@ async def test_a_websocket_that_answers_no_ping_is_closed(patience: Patience) ->
     assert HEARTBEAT_SECONDS <= seconds <= 2 * HEARTBEAT_SECONDS + 2 * MARGIN_SECONDS
 
 
+async def test_a_stream_whose_client_vanishes_is_unlisted_within_one_keep_alive(patience: Patience) -> None:
+    for seconds in await patience.result(patience.vanished_streams):
+        assert seconds <= HEARTBEAT_SECONDS + MARGIN_SECONDS
+
+
+async def test_a_websocket_whose_client_vanishes_is_unlisted_within_one_keep_alive(patience: Patience) -> None:
+    for seconds in await patience.result(patience.vanished_websockets):
+        assert seconds <= HEARTBEAT_SECONDS + MARGIN_SECONDS
+
+
 @pytest.mark.http1
 async def test_headers_that_come_a_byte_a_second_are_cut_off(patience: Patience) -> None:
     seconds, answer = await patience.result(patience.slow_headers)
