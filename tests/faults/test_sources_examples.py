@@ -53,10 +53,19 @@ async def test_a_source_that_receives_another_services_webhooks(start: Start) ->
         assert (await sender.get("/")).status_code == 405
         assert (await sender.post("/", content=body)).status_code == 401
         assert (await sender.post("/", content=body, headers=headers(b"other"))).status_code == 401
-        assert (await sender.post("/", content=b"[]", headers=headers(b"[]"))).status_code == 422
+        bad = (b"[]", b"not JSON", b"\xff", b"[" * 100_000, b'{"repository":{}}', b'{"repository":{"full_name":"a b"}}')
+        answers = [(await sender.post("/", content=each, headers=headers(each))).status_code for each in bad]
+        # The last one is JSON as it should be, of a repository that cannot be a topic: it is no use sending it again.
+        assert answers == [422] * 5 + [202]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10000000\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+        writer.close()
         assert (await sender.post("/", content=body, headers=headers(body))).status_code == 202
         event = await stream.next_event()
         assert (event.event, event.data, event.id) == ("push", body.decode(), headers(body)["x-github-delivery"])
+    source = (await node.get("/sources"))["items"][0]
+    assert (source["dead"], source["published"]) == (len(bad), 1)
 
 
 async def test_a_source_that_cannot_be_run_stops_the_start_with_a_sentence() -> None:
