@@ -34,7 +34,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet -
 
 .PHONY: help
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	echo
 	echo "  Variables: PYTHON=$(PYTHON) PORT=$(PORT) SERVER=\"$(SERVER)\" NODES=$(NODES) ARGS=\"arguments for pytest\""
 
@@ -181,6 +181,15 @@ nodeconformance: $(STAMP) ## Check the contract on a gateway of three nodes, und
 workerconformance: ## Check the contract on the Cloudflare Worker in workerd; without npm says so and goes on
 	@if ! { $(HAS_NPM); }; then echo "Not run: npm is not on this machine."; exit 0; fi
 	$(MAKE) --no-print-directory conformance TARGET=worker
+
+# Skipped tests are told with what they need. GATEWAY_URL and GATEWAY_API_KEY name a gateway that is deployed.
+.PHONY: e2e
+e2e: $(STAMP) ## Build the examples and run them against real gateways, the browser's pages too (EXAMPLES="go rust" for some)
+	@if $(HAS_NPM); then $(MAKE) --no-print-directory worker; fi
+	failed=""
+	SSE_GATEWAY_DOTENV=/dev/null $(BIN)/python -m pytest tests/examples --junitxml=test-results/e2e/junit.xml $(ARGS) || failed=yes
+	$(SUMMARY) e2e
+	if [[ -n $$failed ]]; then exit 1; fi
 
 .PHONY: e2e-cloudflare
 e2e-cloudflare: $(STAMP) worker ## Deploy the Worker under a name of its own, run the contract's tests against it, delete it (needs an account)
