@@ -43,17 +43,17 @@ def sse(url: str, topics: str, silence: float, last_event_id: str) -> Iterator[d
         for block in EventSource(answer).iter_sse():
             if block.retry is not None:
                 yield {"type": "retry", "retry": block.retry}
-            # The data is the event object, but for the gateway's own events, whose type is in their name.
-            own = {"type": block.event.removeprefix("gateway.")} if block.event.startswith("gateway.") else {}
-            yield own | json.loads(block.data)
+            if block.data:  # Else a keep-alive: httpx-sse takes it for an event. The gateway's own have their type as name.
+                yield {"type": block.event.removeprefix("gateway.")} | json.loads(block.data)
 
 
-def websocket(url: str, topics: str, silence: float, last_event_id: str) -> Iterator[dict[str, Any]]:
+def websocket(url: str, topics: str, quiet: float, last_event_id: str) -> Iterator[dict[str, Any]]:
     """What one WebSocket brings, until it is closed."""
-    query = httpx.QueryParams(topic=topics, last_event_id=last_event_id)
-    address, half = f"ws{url.removeprefix('http')}/ws?{query}", silence / 2
+    uri = f"ws{url.removeprefix('http')}/ws?{httpx.QueryParams(topic=topics, last_event_id=last_event_id)}"
     try:
-        with connect(address, ping_interval=half, ping_timeout=half, close_timeout=1, max_size=None) as socket:
+        with connect(
+            uri, open_timeout=quiet, ping_interval=quiet / 2, ping_timeout=quiet / 2, close_timeout=1, max_size=None
+        ) as socket:
             for frame in socket:
                 yield json.loads(frame)
     except InvalidStatus as error:
