@@ -126,7 +126,7 @@ lint: $(STAMP) ## Check style, format and who imports whom
 .PHONY: worker
 worker: ## Install the Worker's packages, and the dashboard that it serves (needs npm)
 	@if ! { $(HAS_NPM); }; then echo "The Worker needs npm, which is not on this machine." >&2; exit 1; fi
-	$(MAKE) --no-print-directory frontend $(WORKER_MODULES)
+	$(MAKE) --no-print-directory --silent frontend $(WORKER_MODULES)
 
 $(WORKER_MODULES): cloudflare_worker/package.json cloudflare_worker/package-lock.json cloudflare_worker/.npmrc
 	@cd cloudflare_worker

@@ -23,7 +23,10 @@ from tests.gateway import ROOT, inherited_environment
 KEY = "the-key-that-was-printed"
 _PORT = re.compile(r"(?P<before>127\.0\.0\.1:|localhost:|--port )(?P<port>\d{4})\b")
 _GATEWAY = re.compile(r"manage\.py (runserver|serve)\b")
-_KEEPS_RUNNING = re.compile(r"manage\.py (runserver|serve|subscribe|tail)\b|^redis-server |\bcurl\b.* -N\b")
+_WORKER = "make worker-dev"
+_KEEPS_RUNNING = re.compile(
+    rf"manage\.py (runserver|serve|subscribe|tail)\b|^redis-server |\bcurl\b.* -N\b|^{_WORKER}\b"
+)
 
 
 def _free_port() -> str:
@@ -94,8 +97,10 @@ class Reader:
             port = re.search(r"(?:--port|runserver) (\d+)", command)
             assert port is not None, command
             self._wait_for(f"http://127.0.0.1:{port[1]}/health", terminal)
-            if made := re.search(r"^API key.*: (\S+)$", terminal.text, re.MULTILINE):
-                self.key = made[1]
+            self._take_key(terminal)
+        elif command.startswith(_WORKER):
+            self._wait_for(f"http://127.0.0.1:{self._port('8000')}/health", terminal)
+            self._take_key(terminal)
         elif command.startswith("redis-server"):
             terminal.shows(re.compile("Ready to accept connections"))
         return terminal
@@ -163,7 +168,14 @@ class Reader:
             command = recipe.removeprefix("exec ")
             assert command == f".venv/bin/python manage.py runserver {port}"
             text = text.replace("make run", command)
+        if text == _WORKER:
+            # Objects of its own: those of whoever works on the Worker are none of this test's business.
+            text += f" PORT={self._port('8000')} ARGS='--persist-to {self._scratch}/objects --inspector-port 0'"
         return self.typed(text).replace(".venv/bin/python", shlex.quote(sys.executable))
+
+    def _take_key(self, terminal: Terminal) -> None:
+        if made := re.search(r"^API key.*: (\S+)$", terminal.text, re.MULTILINE):
+            self.key = made[1]
 
     def _port(self, port: str) -> str:
         if port not in self._ports:

@@ -1,4 +1,4 @@
-"""README and the tutorials, in each language, word for word: every command, what it prints, and every page."""
+"""README, the tutorials and the Worker's guide, word for word: every command, what it prints, and every page."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from tests.documents.page import NOT_RUN
 from tests.documents.reader import Reader
 from tests.e2e.browser import CHROMIUM
 from tests.gateway import ROOT
+from tests.worker import WRANGLER
 
 PAGES = [
     *ROOT.glob("README*.md"),
     *sorted((ROOT / "docs" / "tutorial").glob("*.md")),
     *(ROOT / "docs" / "zh").glob("*.md"),
+    ROOT / "docs" / "how-to" / "cloudflare.md",
 ]
 
 # Commands that other tests run, and where.
@@ -43,6 +45,8 @@ def test_whoever_follows_the_page_sees_what_it_says(reader: Reader, page: Path) 
     text = page.read_text(encoding="utf-8")
     if "redis-server" in text and shutil.which("redis-server") is None:
         pytest.skip("not run: redis-server is not installed")
+    if "make worker" in text and not WRANGLER.exists():
+        pytest.skip("not run: the Worker's packages are not installed (make worker)")
     reader.follow(page, frozenset(ELSEWHERE))
     if "```html" in text and not CHROMIUM.exists():
         pytest.skip(NOT_RUN)
