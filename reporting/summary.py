@@ -51,7 +51,8 @@ def summarize(target: str, files: list[Path]) -> Summary:
         elif left_out is not None and left_out.get("type") == "pytest.xfail":
             expected += 1
         elif left_out is not None:
-            skipped[_first_line(left_out)] += 1
+            # vitest gives no reason: the name must do.
+            skipped[_first_line(left_out) or name] += 1
     return {
         "target": target,
         "date": max((suite.get("timestamp", "")[:19] for suite in suites), default=""),

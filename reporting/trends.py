@@ -61,7 +61,7 @@ def _draw(title: str, runs: list[str], points: dict[str, list[tuple[str, Measure
         drawing.text(_LEFT - 8, up(tick) + 4, f"{tick:,g}", "muted", "end")
     for number, run in enumerate(runs):
         anchor = "start" if number == 0 else "end" if number == len(runs) - 1 else "middle"
-        drawing.text(across[run], _BOTTOM + 18, run.partition("/")[0], "muted", anchor)
+        drawing.text(across[run], _BOTTOM + 18, run.partition("/")[0].rpartition("-")[2], "muted", anchor)
     labels = apart([up(each[-1][1].middle) for each in points.values()], 16, _TOP, _BOTTOM)
     for (server, found), label in zip(points.items(), labels, strict=True):
         look = _SERVERS[server]
