@@ -104,15 +104,18 @@ test: $(STAMP) ## Run lint, the documentation's site, types, the dashboard's tes
 pytest: $(STAMP) ## Run the unit, fault and end-to-end tests (ARGS="-k word" for some)
 	@export SSE_GATEWAY_DOTENV=/dev/null
 	if [[ -n "$(ARGS)" ]]; then exec $(BIN)/python -m pytest $(ARGS); fi
-	# Tests of faults mostly wait: the others run beside them.
-	log=$$(mktemp)
-	$(BIN)/python -m pytest tests/unit tests/e2e --junitxml=test-results/pytest/unit-e2e.xml >"$$log" 2>&1 &
-	others=$$!
+	# Most tests wait most of the time: the folders are run side by side.
+	logs=$$(mktemp -d)
+	others=()
+	for folder in unit e2e; do
+		$(BIN)/python -m pytest tests/$$folder --junitxml=test-results/pytest/$$folder.xml >"$$logs/$$folder" 2>&1 &
+		others+=($$!)
+	done
 	# What they found is shown however this ends.
-	trap 'kill $$others 2>/dev/null || true; cat "$$log"; rm -f "$$log"' EXIT
+	trap 'kill "$${others[@]}" 2>/dev/null || true; cat "$$logs"/*; rm -rf "$$logs"' EXIT
 	failed=""
 	$(BIN)/python -m pytest tests/faults --junitxml=test-results/pytest/faults.xml || failed=yes
-	wait $$others || failed=yes
+	for other in "$${others[@]}"; do wait "$$other" || failed=yes; done
 	$(SUMMARY) pytest
 	if [[ -n $$failed ]]; then exit 1; fi
 
@@ -126,7 +129,7 @@ lint: $(STAMP) ## Check style, format and who imports whom
 .PHONY: worker
 worker: ## Install the Worker's packages, and the dashboard that it serves (needs npm)
 	@if ! { $(HAS_NPM); }; then echo "The Worker needs npm, which is not on this machine." >&2; exit 1; fi
-	$(MAKE) --no-print-directory --silent frontend $(WORKER_MODULES)
+	$(MAKE) --no-print-directory frontend $(WORKER_MODULES)
 
 $(WORKER_MODULES): cloudflare_worker/package.json cloudflare_worker/package-lock.json cloudflare_worker/.npmrc
 	@cd cloudflare_worker
