@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 
 import pytest
@@ -16,6 +17,17 @@ needs_containers = pytest.mark.skipif(
     reason="not run: needs containers; `make deploy-test` as root with podman and buildah",
 )
 _not_run: list[str] = []
+
+
+def pytest_configure() -> None:
+    """Let a run that is told to end take its containers along: they would outlive it."""
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(*_: object) -> None:
+    # Once: whoever ends a whole group of processes tells it twice.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

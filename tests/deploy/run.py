@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 
@@ -15,6 +16,18 @@ import pytest
 from tests.deploy import images, sandbox, tools
 from tests.gateway import ROOT
 from tests.pubsub import server as pubsub
+
+
+def run(command: list[str], environment: dict[str, str]) -> int:
+    """Run *command* to its end, also when told to end: it has containers to take along. Returns its exit code."""
+    child = subprocess.Popen(command, cwd=ROOT, env=environment)
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            # The terminal has told the child, too.
+            continue
 
 
 def main() -> int:
@@ -31,15 +44,13 @@ def main() -> int:
         print(f"Missing here: {', '.join(absent)}. On Debian, as root: make deploy-tools", flush=True)
     if absent := tools.missing_for_containers():
         print(f"Not run: what needs containers, for want of {', '.join(absent)}", flush=True)
-        code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        code = run(command, environment)
     else:
         if "DEPLOY_SKIP_IMAGE" not in os.environ:
             images.prepare_bases()
             images.build_gateway()
         environment |= sandbox.environment() | {"PATH": tools.WHERE, "DEPLOY_CONTAINERS": "yes"}
-        code = subprocess.run(
-            sandbox.inside(command, own_network=True), cwd=ROOT, env=environment, check=False
-        ).returncode
+        code = run(sandbox.inside(command, own_network=True), environment)
     print("Not run anywhere yet: a Google Cloud account, a Kubernetes cluster, Grafana's own image.")
     return code
 
