@@ -129,7 +129,7 @@ lint: $(STAMP) ## Check style, format and who imports whom
 .PHONY: worker
 worker: ## Install the Worker's packages, and the dashboard that it serves (needs npm)
 	@if ! { $(HAS_NPM); }; then echo "The Worker needs npm, which is not on this machine." >&2; exit 1; fi
-	$(MAKE) --no-print-directory frontend $(WORKER_MODULES)
+	$(MAKE) --no-print-directory --silent frontend $(WORKER_MODULES)
 
 $(WORKER_MODULES): cloudflare_worker/package.json cloudflare_worker/package-lock.json cloudflare_worker/.npmrc
 	@cd cloudflare_worker
@@ -156,9 +156,10 @@ worker-test: ## Check and test the Worker's code inside workerd; without npm say
 	if [[ -n $$failed ]]; then exit 1; fi
 
 .PHONY: worker-deploy
-worker-deploy: worker ## Deploy the Worker to the account in CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID
-	@: "$${CLOUDFLARE_API_TOKEN:?set CLOUDFLARE_API_TOKEN to a token that may edit Workers}"
-	: "$${CLOUDFLARE_ACCOUNT_ID:?set CLOUDFLARE_ACCOUNT_ID to the id of the account}"
+worker-deploy: ## Deploy the Worker to the account in CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID
+	@: "$${CLOUDFLARE_API_TOKEN:?not run: set it to a token that may edit Workers}"
+	: "$${CLOUDFLARE_ACCOUNT_ID:?not run: set it to the id of the account}"
+	$(MAKE) --no-print-directory worker
 	cd cloudflare_worker
 	env $(WORKER_NODE) npx --no-install wrangler deploy $(ARGS)
 
@@ -195,7 +196,7 @@ e2e: $(STAMP) ## Build the examples and run them against real gateways, the brow
 	if [[ -n $$failed ]]; then exit 1; fi
 
 .PHONY: e2e-cloudflare
-e2e-cloudflare: $(STAMP) worker ## Deploy the Worker under a name of its own, run the contract's tests against it, delete it (needs an account)
+e2e-cloudflare: $(STAMP) ## Deploy the Worker under a name of its own, run the contract and the examples against it, delete it (needs an account)
 	@env $(WORKER_NODE) $(BIN)/python -m tests.run_cloudflare $(ARGS)
 
 .PHONY: docs

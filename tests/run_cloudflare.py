@@ -1,7 +1,7 @@
-"""Check the Worker where it lives: deploy it, run the suite against its address, delete it.
+"""Check the Worker where it lives: deploy it, run the suite and the examples against its address, delete it.
 
 ``CLOUDFLARE_API_TOKEN`` and ``CLOUDFLARE_ACCOUNT_ID`` name the account; without them nothing is run, and the exit code
-says so. The Worker gets a name of its own, so that none that is in use is touched.
+says so. The Worker gets a name of its own, so that none that is in use is touched. Nothing else stands in for it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -17,12 +18,16 @@ from collections.abc import Sequence
 
 import httpx
 
-from tests.run_conformance import HISTORY, RESULTS, run_suite
+from reporting import summary
+from tests.examples import places
+from tests.gateway import ROOT
+from tests.run_conformance import HISTORY, RESULTS
 from tests.worker import FOLDER, WRANGLER, node
 
 ACCOUNT = ("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ACCOUNT_ID")
-NOT_RUN = 77
-"""Exit code of a test that was not run, as automake and meson have it."""
+NOT_RUN = 3
+"""Exit code of a check that was not run, for want of what it needs."""
+NAME = "e2e-cloudflare"
 REACHABLE_SECONDS = 120.0
 _ADDRESS = re.compile(r"https://\S+\.workers\.dev")
 
@@ -65,6 +70,20 @@ def wait_until_reachable(url: str) -> None:
     raise TimeoutError(f"{url} did not answer within {REACHABLE_SECONDS:g} s")
 
 
+def check(url: str, key: str, arguments: Sequence[str]) -> int:
+    """Run the suite and the examples against a gateway; returns the first exit code that is not 0."""
+    results = RESULTS / NAME
+    shutil.rmtree(results, ignore_errors=True)
+    environment = os.environ | {"GATEWAY_URL": url, "GATEWAY_API_KEY": key, "CONFORMANCE_TARGET": "worker"}
+    codes = []
+    for what in (["tests/conformance", "-m", "not http1"], ["tests/examples", "-k", "elsewhere"]):
+        report = results / f"{what[0].partition('/')[2]}.xml"
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *what, *arguments]
+        codes.append(subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode)
+    print(summary.told(summary.write(NAME)))
+    return next((code for code in codes if code != 0), 0)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Deploy, test, delete; the exit code is pytest's, or ``NOT_RUN``."""
     parser = argparse.ArgumentParser(prog="python -m tests.run_cloudflare", description=(__doc__ or "").splitlines()[0])
@@ -72,22 +91,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     missing = [name for name in ACCOUNT if not os.environ.get(name)]
     if missing:
-        print(f"NOT RUN: set {' and '.join(missing)} to an account that this may deploy to.", file=sys.stderr)
+        print(f"not run: set {' and '.join(missing)} to an account that this may deploy to.", file=sys.stderr)
         return NOT_RUN
+    subprocess.run(["make", "--no-print-directory", "worker"], cwd=ROOT, check=True)
     name, key = f"sse-gateway-e2e-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
-    settings = ("--var", f"GATEWAY_API_KEYS:{key}", "--var", f"GATEWAY_HISTORY:{HISTORY}")
-    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    history = f"{HISTORY},{places.HISTORY}"
     try:
-        found = _ADDRESS.search(wrangler("deploy", "--name", name, *settings))
+        deployed = wrangler(
+            *["deploy", "--name", name, "--var", f"GATEWAY_API_KEYS:{key}", "--var", f"GATEWAY_HISTORY:{history}"]
+        )
+        found = _ADDRESS.search(deployed)
         if found is None:
             print("wrangler named no address of workers.dev", file=sys.stderr)
             return 1
         wait_until_reachable(found[0])
-        code = run_suite("cloudflare", found[0], key, ["-m", "not http1", *options.pytest], "worker")
+        return check(found[0], key, options.pytest)
     finally:
         wrangler("delete", "--name", name, "--force")
-    RESULTS.joinpath("e2e-cloudflare.txt").write_text(f"{started} {'passed' if code == 0 else f'failed ({code})'}\n")
-    return code
 
 
 if __name__ == "__main__":
