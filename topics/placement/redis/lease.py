@@ -258,6 +258,7 @@ class Lease:
                 described["channel"],
                 'N {"kind":"canary"}',
                 self._known_era,
+                round(RETURN_SECONDS * 1000),
             ],
         )
         return answer

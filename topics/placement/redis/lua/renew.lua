@@ -1,7 +1,8 @@
 -- Take or renew a node's lease, bury the nodes whose leases ran out, and return the table of nodes.
 -- KEYS: epoch, settled, leases, info, graves, watch
 -- ARGV: session, TTL in milliseconds, info, epoch for an empty store, '1' for a new session, session that it
---       replaces or '', own channel, canary, newest era that the caller has known or ''
+--       replaces or '', own channel, canary, newest era that the caller has known or '', milliseconds that nodes need
+--       to find their way back
 -- Returns status ('ok' or 'lost'), run of this server, now, epoch, era that is settled, leases with their scores, info,
 --         graves
 local session, ttl = ARGV[1], tonumber(ARGV[2])
@@ -20,12 +21,14 @@ if settled ~= '' and settled ~= ARGV[9] and generation(settled) <= generation(AR
   redis.call('DEL', KEYS[2])
   settled = ''
 end
--- When nobody renewed for so long, this store was away, and no lease proves that its node is: give the time back.
+-- When nobody renewed for so long, this store was away, and no lease proves that its node is: give the time back. Whoever
+-- has lost its connection meanwhile comes back later than the first.
 local away = now - tonumber(redis.call('GET', KEYS[6]) or now)
 if away > ttl / 2 then
+  local grace = away > ttl and ARGV[10] or 0
   local leases = redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')
   for index = 1, #leases, 2 do
-    redis.call('ZADD', KEYS[3], math.min(leases[index + 1] + away, now + ttl), leases[index])
+    redis.call('ZADD', KEYS[3], math.min(leases[index + 1] + away, now + ttl) + grace, leases[index])
   end
 end
 redis.call('SET', KEYS[6], now)
