@@ -8,7 +8,11 @@ function project(name: string, include: string[], settings: Record<string, strin
       cloudflareTest({
         wrangler: { configPath: "./wrangler.jsonc" },
         miniflare: {
-          bindings: { GATEWAY_API_KEYS: "key-one,key-two", GATEWAY_HISTORY: "kept/*=5/1h", ...settings },
+          bindings: {
+            GATEWAY_API_KEYS: "key-one,key-two",
+            GATEWAY_HISTORY: "kept/*=5/1h, many/*=1000/1h",
+            ...settings,
+          },
         },
       }),
     ],

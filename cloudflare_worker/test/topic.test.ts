@@ -3,6 +3,7 @@
 import { createExecutionContext, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
+import type { Log } from "../src/history/log";
 import { eventually, fetchGateway, get, KEY, publish, Subscriber } from "./gateway";
 
 async function open(count: number, topic: string): Promise<Subscriber[]> {
@@ -146,6 +147,32 @@ it("keeps what may be kept, through hibernation, and lets go of it in time", asy
   });
   expect(await runDurableObjectAlarm(stub)).toBe(true);
   expect((await get<{ total: number }>("/topics/kept%2Fa/events")).total).toBe(0);
+});
+
+it("reads as many rows for a publish, however many events are kept", async () => {
+  const stub = env.TOPICS.getByName("many/a");
+  await publish("many/a", "first", "first");
+  const read = await runInDurableObject(stub, (instance, state) => {
+    const { log } = (instance as unknown as { here: { log: Log } }).here;
+    const event = { topics: ["many/a"], data: "x", event: null, retry: null, time: "2026-01-01T00:00:00Z" };
+    const reads: number[] = [];
+    for (let number = 0; number < 300; number += 1) {
+      const { sql } = state.storage;
+      const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+      const exec = (query: string, ...values: SqlStorageValue[]) => {
+        const cursor = sql.exec(query, ...values);
+        cursors.push(cursor);
+        return cursor;
+      };
+      Object.assign(log, { sql: { exec } });
+      log.append({ ...event, id: String(number) }, "", Date.now());
+      expect([log.size, log.oldest === null]).toEqual([number + 2, false]);
+      reads.push(cursors.reduce((sum, { rowsRead }) => sum + rowsRead, 0));
+      Object.assign(log, { sql });
+    }
+    return reads;
+  });
+  expect(Math.max(...read.slice(-100))).toBeLessThanOrEqual(Math.max(...read.slice(0, 100)));
 });
 
 it("tells an unknown id, and gives all that is kept", async () => {

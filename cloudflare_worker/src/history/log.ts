@@ -58,9 +58,11 @@ export class Log {
     this.stored = sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'events'").toArray().length > 0;
   }
 
-  /** Number of events that are kept. */
+  /** Number of events that are kept: not counted, as every row that is read is paid for. */
   get size(): number {
-    return this.stored ? this.value("SELECT COUNT(*) AS value FROM events") : 0;
+    if (!this.stored) return 0;
+    const { last } = this;
+    return last + 1 - this.firstKept(last);
   }
 
   /** Number of the newest event, 0 before the first. */
@@ -73,7 +75,7 @@ export class Log {
   /** Time of the oldest event that is kept, in milliseconds; null when there is none. */
   get oldest(): number | null {
     if (!this.stored) return null;
-    return this.sql.exec<{ value: number | null }>("SELECT MIN(at) AS value FROM events").one().value;
+    return this.sql.exec<{ at: number }>("SELECT at FROM events ORDER BY number LIMIT 1").toArray()[0]?.at ?? null;
   }
 
   /** Keep one more event; returns its number. */
@@ -99,10 +101,7 @@ export class Log {
     if (!this.stored) return;
     const { events, seconds } = this.limits;
     const byCount = events === null ? 0 : this.last - events;
-    const byAge =
-      seconds === null
-        ? 0
-        : this.value("SELECT COALESCE(MAX(number), 0) AS value FROM events WHERE at < ?", now - seconds * 1000);
+    const byAge = seconds === null ? 0 : this.firstSince(now - seconds * 1000) - 1;
     const until = Math.max(byCount, byAge);
     if (until <= 0) return;
     this.sql.exec("INSERT OR IGNORE INTO marks (number, id) SELECT number, id FROM events WHERE number <= ?", until);
@@ -185,6 +184,12 @@ export class Log {
       if (size >= 4 * 1_048_576) break;
     }
     return page;
+  }
+
+  /** Number of the first event that was stored at a time or later: looks at those before it, and at no others. */
+  private firstSince(time: number): number {
+    const query = "SELECT number FROM events WHERE at >= ? ORDER BY number LIMIT 1";
+    return this.sql.exec<{ number: number }>(query, time).toArray()[0]?.number ?? this.last + 1;
   }
 
   private firstKept(last: number): number {
