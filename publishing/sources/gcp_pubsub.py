@@ -105,7 +105,9 @@ class GcpPubSub:
             helpers.append(asyncio.create_task(self._take(stream, held, asked, publish)))
             over, _ = await asyncio.wait(helpers[-2:], return_when=asyncio.FIRST_COMPLETED)
             for helper in over:
-                await helper
+                # A stream that was cancelled by nobody here has ended as well.
+                if not helper.cancelled():
+                    helper.result()
         finally:
             for helper in helpers:
                 helper.cancel()

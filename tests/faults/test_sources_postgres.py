@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from publishing.sources.postgres import Postgres
 from tests.conformance.subject import eventually
 from tests.faults.conftest import Start
+from tests.faults.deadly_sources import break_off
 from tests.faults.nodes import start_nodes
 from tests.faults.subject import Subject
 from tests.faults.test_sources_redis import ids_until, runs, state
@@ -18,6 +20,7 @@ from tests.faults.test_sources_streams import ATTEMPTS, die
 from tests.gateway import ROOT
 from tests.postgres_server import PostgresServer, needs_postgres
 from tests.redis_server import RedisServer, needs_redis
+from topics.conf import load
 
 # Servers are killed and restarted: a minute for each gateway.
 pytestmark = [needs_postgres, pytest.mark.slow]
@@ -146,6 +149,22 @@ async def test_a_row_that_ends_its_reader_is_given_up_and_no_other_one(
         execute(postgres, "UPDATE sse_gateway_outbox SET data = 'good', dead = NULL, tries = 0")
         execute(postgres, "SELECT pg_notify('sse_gateway', '')")
         assert (await stream.next_event()).data == "good"
+
+
+async def test_a_row_that_was_broken_off_by_the_gateways_end_is_not_given_up(postgres: PostgresServer) -> None:
+    execute(postgres, OUTBOX)
+    execute(postgres, "INSERT INTO sse_gateway_outbox (topics, data) VALUES ('orders', 'good')")
+    settings, _ = load(
+        {
+            "GATEWAY_API_KEYS": "k",
+            "GATEWAY_POSTGRES_URL": postgres.url,
+            "GATEWAY_POSTGRES_OUTBOX": "sse_gateway_outbox",
+            "GATEWAY_SOURCE_ATTEMPTS": "1",
+        }
+    )
+    for _ in range(3):
+        await break_off(Postgres(settings))
+    assert waiting(postgres) == [("orders", "good", False)]
 
 
 async def test_bad_rows_hold_nothing_up(start: Start, postgres: PostgresServer) -> None:

@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from publishing.sources.redis_streams import RedisStreams
 from tests.conformance.subject import eventually
 from tests.faults.conftest import Start
+from tests.faults.deadly_sources import break_off
 from tests.faults.nodes import start_nodes
 from tests.faults.test_sources_redis import ids_until, runs, state
 from tests.gateway import GatewayFailed, RunningGateway
 from tests.redis_server import RedisServer, needs_redis
+from topics.conf import load
 
 pytestmark = [needs_redis, pytest.mark.slow]
 
@@ -74,6 +77,25 @@ async def test_an_entry_that_ends_its_reader_is_given_up_and_no_other_one(
     source = (await node.get("/sources"))["items"][0]
     # The first one was dealt with by a gateway that ended, the last one by this.
     assert (source["dead"], source["dropped"]) == (1, 1)
+
+
+async def test_an_entry_that_was_broken_off_by_the_gateways_end_is_not_given_up(
+    redis: RedisServer, client: Redis
+) -> None:
+    settings, _ = load(
+        {
+            "GATEWAY_API_KEYS": "k",
+            "GATEWAY_REDIS_STREAMS_URL": redis.url,
+            "GATEWAY_REDIS_STREAMS_KEYS": "orders",
+            "GATEWAY_SOURCE_ATTEMPTS": "1",
+        }
+    )
+    await client.xadd("orders", {"data": "good"})
+    for _ in range(4):
+        await break_off(RedisStreams(settings))
+    pending: Any = await client.xpending_range("orders", "sse-gateway", "-", "+", 10)
+    assert [entry["times_delivered"] for entry in pending] == [0]
+    assert await client.exists("orders:dead") == 0
 
 
 async def test_bad_entries_hold_nothing_up(start: Start, redis: RedisServer, client: Redis) -> None:
