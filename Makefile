@@ -15,6 +15,8 @@ TARGET ?=
 
 BIN := .venv/bin
 STAMP := .venv/.installed
+# What the gateway itself needs is installed first: whoever tries it waits for no tools.
+RUNTIME := .venv/.gateway
 LOCKS := requirements.txt requirements-sources.txt requirements-dev.txt requirements-docs.txt
 DASHBOARD := dashboard/static/dashboard/index.html
 DASHBOARD_SOURCES := $(shell find frontend -name node_modules -prune -o -type f -print)
@@ -38,12 +40,18 @@ help: ## Show the targets
 	echo
 	echo "  Variables: PYTHON=$(PYTHON) PORT=$(PORT) SERVER=\"$(SERVER)\" NODES=$(NODES) ARGS=\"arguments for pytest\""
 
-$(STAMP): $(LOCKS)
+$(RUNTIME): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -c 'import ensurepip, venv' \
 		|| { echo "Python's venv is missing; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	echo "Installing the gateway into .venv ..."
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	touch $@
+
+$(STAMP): $(RUNTIME) $(LOCKS)
+	@echo "Installing what tests and tools need into .venv ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes $(LOCKS:%=-r %)
 	touch $@
 
@@ -51,26 +59,22 @@ $(STAMP): $(LOCKS)
 setup: $(STAMP) ## Make .venv with the locked packages
 
 .PHONY: run
-run: $(STAMP) tryfrontend ## Start the gateway on http://127.0.0.1:PORT with an API key made for this run
-	@exec $(BIN)/python manage.py runserver $(PORT)
+run: $(RUNTIME) ## Start the gateway on http://127.0.0.1:PORT with an API key made for this run
+	@$(BESIDE) tryfrontend &
+	exec $(BIN)/python manage.py runserver $(PORT)
 
-# Without Node.js the gateway runs all the same, and /dashboard/ says how to build the page.
+# Named so that `make --dry-run run` shows the recipe, and does not run it. The gateway serves the page as soon as it is there.
+BESIDE = $(MAKE) --no-print-directory
 .PHONY: tryfrontend
 tryfrontend:
 	@if ! { $(HAS_NODE); }; then
 		echo "The dashboard is not built: Node.js 20.19 or newer with npm is not on this machine." >&2
-	elif ! $(MAKE) --no-print-directory frontend; then
+		exit 0
+	fi
+	if [[ ! -e $(DASHBOARD) ]]; then echo "Building the dashboard beside the gateway, this once ..."; fi
+	if ! $(MAKE) --no-print-directory frontend; then
 		echo "The dashboard is not built: make frontend failed, as told above." >&2
 	fi
-
-$(NODE_MODULES): frontend/package.json frontend/package-lock.json frontend/.npmrc
-	@cd frontend
-	npm ci --no-progress --loglevel=error
-	touch node_modules/.installed
-
-$(DASHBOARD): $(NODE_MODULES) $(DASHBOARD_SOURCES)
-	@cd frontend
-	npm run --silent build -- --logLevel warn
 
 .PHONY: frontend
 frontend: $(DASHBOARD) ## Build the dashboard (needs Node.js 20.19 or newer with npm)
