@@ -26,7 +26,7 @@ import { methodNotAllowed, notFound, problemOf, unauthorized } from "./problems"
 import type { Scene } from "./publish";
 import { decode } from "./query";
 import { settingsOf, type Env } from "./settings";
-import { ALLOW as SSE_ALLOW, REQUEST_HEADERS, subscribe } from "./sse";
+import { ALLOW as SSE_ALLOW, REQUEST_HEADERS, subscribe, TUTORIAL_TOPIC } from "./sse";
 import { ALLOW as TAIL_ALLOW, tail } from "./tail";
 import { connect } from "./websocket";
 
@@ -46,6 +46,10 @@ app.use(async (c, next) => {
 
 app.all("/publish", (c) => raw(c, adminCors(c.env), PUBLISH_ALLOW, publishRaw));
 app.all("/sse", (c) => raw(c, subscriberCors(c.env), SSE_ALLOW, subscribe));
+// The name that tutorials, and a service before this one, have for it.
+app.all("/api/events", (c) =>
+  raw(c, subscriberCors(c.env), SSE_ALLOW, (request, here) => subscribe(request, here, [TUTORIAL_TOPIC])),
+);
 app.all("/ws", (c) => connect(c.req.raw, scene(c), subscriberCors(c.env)));
 app.all("/api/v1/tail", (c) => raw(c, adminCors(c.env), TAIL_ALLOW, tail));
 app.all("/health", (c) =>

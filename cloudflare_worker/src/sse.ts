@@ -15,11 +15,18 @@ import { encodeControl } from "./wire/sse";
 export const ALLOW = "GET, HEAD, OPTIONS";
 export const REQUEST_HEADERS = "x-sse-topic, last-event-id, cache-control";
 
-/** Answer the request; the stream stays open until the client leaves or is closed. */
-export async function subscribe(request: Request, scene: Scene): Promise<Response> {
+/** What `/api/events` means without a topic. */
+export const TUTORIAL_TOPIC = "events";
+
+/**
+ * Answer the request; the stream stays open until the client leaves or is closed.
+ *
+ * @param otherwise What is meant where no topic is given; empty where one must be.
+ */
+export async function subscribe(request: Request, scene: Scene, otherwise: readonly string[] = []): Promise<Response> {
   if (request.method !== "GET" && request.method !== "HEAD") throw methodNotAllowed(request.method, ALLOW);
   const settings = settingsOf(scene.env);
-  const { topics, form, lastId, client, userAgent } = readSubscription(request, settings, ["raw", "json"]);
+  const { topics, form, lastId, client, userAgent } = readSubscription(request, settings, ["raw", "json"], otherwise);
   if (request.method === "HEAD") return new Response(null, { headers: SSE_HEADERS });
   const link: Link = { id: newId(), format: form === "json" ? "sse-json" : "sse", node: scene.node };
   const kept = lastId === null ? [] : topics.filter((topic) => settings.history.of(topic) !== null);

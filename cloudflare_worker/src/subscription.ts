@@ -25,15 +25,22 @@ export interface Subscription {
  * Read topics, format and the client's identity.
  *
  * @param formats Values of `format` that this endpoint knows.
+ * @param otherwise What is meant where no topic is given; empty where one must be.
  * @throws InvalidInput Which field is wrong, and what to do.
  */
-export function readSubscription(request: Request, settings: Settings, formats: readonly string[]): Subscription {
+export function readSubscription(
+  request: Request,
+  settings: Settings,
+  formats: readonly string[],
+  otherwise: readonly string[] = [],
+): Subscription {
   const query = readQuery(request.url);
   const limit = settings.maxTopics;
   const header = request.headers.get("x-sse-topic");
   const fromHeader = parseTopics(header === null ? [] : [header], limit, "x-sse-topic");
   const fromQuery = parseTopics(valuesOf(query, "topic"), limit, "The query parameter topic");
-  const topics = [...new Set([...fromHeader, ...fromQuery])];
+  const given = [...new Set([...fromHeader, ...fromQuery])];
+  const topics = given.length > 0 ? given : [...otherwise];
   if (topics.length === 0) {
     throw new InvalidInput(
       "invalid-topic",
