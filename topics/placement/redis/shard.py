@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from channels_redis.pubsub import RedisPubSubLoopLayer, RedisSingleShardConnection
 
-# Whoever filters what channels-redis says of a Redis that is away means this, too.
-logger = logging.getLogger("channels_redis.pubsub")
+from topics.placement.redis.commands import UNREACHABLE
+
+logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 0.1
 """Between two looks whether there is a subscription."""
@@ -32,8 +33,11 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
                     self._receive_message({"channel": message[1], "data": message[2]})
                 else:
                     await self._pubsub.handle_message(message, ignore_subscribe_messages=True)
+            except UNREACHABLE:
+                # The placement says it, once.
+                await asyncio.sleep(RETRY_SECONDS)
             except Exception:
-                logger.exception("Unexpected exception in receive task")
+                logger.exception("receiving failed")
                 await asyncio.sleep(RETRY_SECONDS)
 
 
