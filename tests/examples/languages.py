@@ -82,10 +82,26 @@ def _node() -> str:
     raise NotRun(f"not run: {NODE} is not on this machine (`make worker` installs one for Linux on x86-64)")
 
 
-def _typescript(folder: Path) -> Language:
+def install_node(folder: Path) -> tuple[str, dict[str, str]]:
+    """Install a folder's packages as locked; returns Node.js, and the environment in which npm finds it."""
     node, npm = _node(), _needed("npm")
     path = {"PATH": f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"}
     _build(folder, npm, "ci", "--ignore-scripts", "--no-progress", "--loglevel=error", environment=path)
+    return node, path
+
+
+def install_python(folder: Path) -> Path:
+    """Make a folder's virtual environment as locked; returns its Python."""
+    python = folder / ".venv" / "bin" / "python"
+    _build(folder, sys.executable, "-m", "venv", ".venv")
+    install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes")
+    _build(folder, str(python), *install, "-r", "requirements.txt")
+    return python
+
+
+def _typescript(folder: Path) -> Language:
+    node, path = install_node(folder)
+    npm = _needed("npm")
     _build(folder, npm, "run", "--silent", "types", environment=path)
     _build(folder, npm, "run", "--silent", "lint", environment=path)
     return Language(
@@ -94,10 +110,7 @@ def _typescript(folder: Path) -> Language:
 
 
 def _python(folder: Path) -> Language:
-    python = folder / ".venv" / "bin" / "python"
-    _build(folder, sys.executable, "-m", "venv", ".venv")
-    install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes")
-    _build(folder, str(python), *install, "-r", "requirements.txt")
+    python = install_python(folder)
     subscribe = (str(python), "subscribe.py")
     return Language("python", folder, (str(python), "publish.py"), subscribe, (*subscribe, "--websocket"))
 
