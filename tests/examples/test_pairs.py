@@ -91,7 +91,11 @@ def run_exchange(where: Place, names: list[str]) -> Exchange:
         for program in publishers.values():
             assert program.wait(SECONDS) == 0, program
         for program in subscribers.values():
-            program.prints(3 * EACH * len(names), SECONDS)
+            try:
+                program.prints(3 * EACH * len(names), SECONDS)
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{_left_out(program, publishers)}") from None
+        for program in subscribers.values():
             assert program.interrupt() == 0, program
         return Exchange(
             sent,
@@ -100,6 +104,15 @@ def run_exchange(where: Place, names: list[str]) -> Exchange:
             {key: program.stderr for key, program in subscribers.items()},
             len(subscribers),
         )
+
+
+def _left_out(program: Running, publishers: dict[str, Running]) -> str:
+    """Which events a subscriber has not printed: of each publisher, the numbers of its lines."""
+    printed = {event["id"] for event in program.events}
+    return "\n".join(
+        f"not printed of {name}: {[at for at, answer in enumerate(each.events) if answer['id'] not in printed]}"
+        for name, each in publishers.items()
+    )
 
 
 def _one_has_lost(subscribers: dict[tuple[str, str], Running]) -> bool:
