@@ -76,6 +76,15 @@ tryfrontend:
 		echo "The dashboard is not built: make frontend failed, as told above." >&2
 	fi
 
+$(NODE_MODULES): frontend/package.json frontend/package-lock.json frontend/.npmrc
+	@cd frontend
+	npm ci --no-progress --loglevel=error
+	touch node_modules/.installed
+
+$(DASHBOARD): $(NODE_MODULES) $(DASHBOARD_SOURCES)
+	@cd frontend
+	npm run --silent build -- --logLevel warn
+
 .PHONY: frontend
 frontend: $(DASHBOARD) ## Build the dashboard (needs Node.js 20.19 or newer with npm)
 	@:
