@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import socket
 import subprocess
 
 import httpx
@@ -15,6 +16,7 @@ from tests.conformance.subject import eventually
 from tests.faults.conftest import Start
 from tests.faults.subject import Subject
 from tests.faults.test_sources_redis import runs
+from tests.gateway import RunningGateway
 from tests.raw.sse import SseStream
 from tests.redis_server import RedisServer, needs_redis
 
@@ -173,6 +175,21 @@ async def test_the_go_services_lines_work_with_its_variables(start: Start) -> No
             assert channels.split() == ["notifications"]
         async with node.sse("a") as stream:
             assert "user:1" not in stream.opened["topics"]
+
+
+@pytest.mark.parametrize("variables", [{"SSE_HOST": "0.0.0.0", "SSE_PORT": ""}, {"PORT": ""}], ids=["go", "rust"])  # noqa: S104
+async def test_the_older_services_variables_say_where_it_listens(variables: dict[str, str], server: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    # The Go service's Redis may come later.
+    gateway = RunningGateway(server, {name: value or port for name, value in variables.items()})
+    where = gateway.command.index("--bind")
+    del gateway.command[where : where + 4]
+    with gateway:
+        assert gateway.url.endswith(f":{port}")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as anybody:
+            assert (await anybody.get("/health")).text == "OK"
 
 
 async def test_a_user_is_a_topic(start: Start) -> None:
