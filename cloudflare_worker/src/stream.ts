@@ -2,11 +2,12 @@
 
 import { count } from "./counting";
 import { Unavailable } from "./exceptions";
+import { Merge, type Past } from "./history/merge";
 import { Outbox } from "./outbox";
 import type { Scene } from "./publish";
 import { settingsOf } from "./settings";
 import { objectName } from "./topic/names";
-import { controlFrame, LINK_HEADER, MORE, readMessage, type Control, type Link } from "./wire/link";
+import { controlFrame, LINK_HEADER, MORE, readMessage, type Control, type Link, type Text } from "./wire/link";
 import { KEEP_ALIVE } from "./wire/sse";
 
 export const SSE_HEADERS = {
@@ -17,6 +18,11 @@ export const SSE_HEADERS = {
 
 const MOST_SEEN = 1024;
 const MOST_TRIES = 20;
+/** So much is written of a replay before its reader has taken it. */
+const PACE_CHARACTERS = 65_536;
+const PACE_EVENTS = 64;
+/** So many outboxes of live events wait meanwhile at most. */
+const MOST_WAITING = 4;
 
 /** Ask a topic's object for a socket, and its part where the object is full. */
 export async function openSocket(scene: Scene, topic: string, link: Link, request: Request): Promise<Response> {
@@ -39,6 +45,10 @@ export class Stream {
   private readonly sockets = new Map<string, WebSocket>();
   private readonly pages = new Map<string, (end: boolean) => void>();
   private readonly seen = new Set<string>();
+  // While the client is given what it missed: that, and what is live.
+  private merge: Merge<Text & Past> | null = null;
+  private readonly waiting: [topic: string, text: Text][] = [];
+  private paced = 0;
   private ended = false;
   private heartbeat: ReturnType<typeof setTimeout>;
 
@@ -105,15 +115,36 @@ export class Stream {
   }
 
   private async catchUp(topics: readonly string[]): Promise<void> {
-    for (const topic of topics) {
-      for (let end = false; !end && !this.ended;) {
+    const merge = new Merge<Text & Past>(topics);
+    this.merge = merge;
+    for (;;) {
+      for (const topic of merge.wanting) {
         // A page is asked for when the one before has been read: the replay is as fast as its reader.
         await this.outbox.drained();
+        if (this.ended) return;
         const page = new Promise<boolean>((resolve) => this.pages.set(topic, resolve));
         this.sockets.get(topic)?.send(MORE);
-        end = await page;
+        if (await page) merge.end(topic);
       }
+      const next = merge.next();
+      if (next === null) {
+        if (merge.wanting.length === 0) break;
+        continue;
+      }
+      await this.writePaced(next.topic, next.item);
     }
+    for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift())
+      await this.writePaced(...next);
+    this.merge = null;
+  }
+
+  /** Write what may not wait for its reader in the outbox: it would be taken for slow. */
+  private async writePaced(topic: string, text: Text): Promise<void> {
+    this.write(topic, text);
+    this.paced += text.frame.length + PACE_CHARACTERS / PACE_EVENTS;
+    if (this.paced < PACE_CHARACTERS) return;
+    this.paced = 0;
+    await this.outbox.drained();
   }
 
   private async attachTo(topic: string): Promise<void> {
@@ -140,13 +171,27 @@ export class Stream {
       this.control(message, socket, topic);
       return;
     }
-    if (message.key !== "") {
-      if (this.seen.has(message.key)) return;
+    if ("time" in message) {
+      this.merge?.add(topic, message);
+      return;
+    }
+    if (this.merge === null || (message.key === "" && !this.merge.has(topic))) {
+      this.write(topic, message);
+      return;
+    }
+    this.waiting.push([topic, message]);
+    // Its client comes back, and is given these with the rest.
+    if (this.waiting.length > MOST_WAITING * settingsOf(this.scene.env).outboxEvents) this.outbox.finish();
+  }
+
+  private write(topic: string, { key, frame }: Text): void {
+    if (key !== "") {
+      if (this.seen.has(key)) return;
       if (this.seen.size >= MOST_SEEN) this.seen.delete(this.seen.values().next().value ?? "");
-      this.seen.add(message.key);
+      this.seen.add(key);
     }
     this.outbox.sent += 1;
-    this.outbox.put(message.frame, [topic]);
+    this.outbox.put(frame, [topic]);
   }
 
   private control(control: Control, socket: WebSocket, topic: string): void {

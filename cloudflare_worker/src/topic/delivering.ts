@@ -1,7 +1,9 @@
 /** What goes out of an object to its members, and when: live events, and before them what a client missed. */
 
-import type { Kept } from "../history/log";
-import { controlMessage, isWebSocket, Outgoing, type Start } from "../wire/link";
+import type { Gap, Kept } from "../history/log";
+import { Merge, type Past } from "../history/merge";
+import { Replay } from "../history/replay";
+import { controlMessage, isWebSocket, Outgoing, pastMessage, type Format, type Start } from "../wire/link";
 import type { Here } from "./here";
 import { Held, Seen } from "./holding";
 import { send } from "./members";
@@ -12,8 +14,8 @@ const MOST_HELD = 4;
 export class Delivering {
   readonly held = new Held();
   private readonly seen = new Seen();
-  // Where the replay of a link has come.
-  private readonly replays = new Map<string, { resume: Start; after: number; last: number } | { resume: Start }>();
+  // Of links: where they begin, or have come.
+  private readonly replays = new Map<string, Start | Replay>();
 
   /** @param overflowed Called when too much came for a connection while it was given what it missed. */
   constructor(
@@ -23,7 +25,7 @@ export class Delivering {
 
   /** Note where a link begins, which asks for its pages itself. */
   begin(id: string, resume: Start): void {
-    this.replays.set(id, { resume });
+    this.replays.set(id, resume);
   }
 
   /** Forget a connection that has ended. */
@@ -39,13 +41,8 @@ export class Delivering {
 
   /** Tell whether an event is to go out to a connection now; what comes too early waits. */
   take(id: string, outgoing: Outgoing): boolean {
-    // Only a WebSocket gets one event from several objects through this one; a stream's Worker sees to that itself.
-    const once = outgoing.key === "" || !this.here.ledger.extras.has(id) || this.seen.first(id, outgoing.key);
-    if (!once) return false;
-    if (!this.held.has(id)) return true;
-    if (this.held.push(id, outgoing) > MOST_HELD * this.here.settings.outboxEvents) {
-      this.overflowed(id);
-    }
+    if (!this.held.has(id)) return this.first(id, outgoing.key);
+    if (this.held.push(id, outgoing) > MOST_HELD * this.here.settings.outboxEvents) this.overflowed(id);
     return false;
   }
 
@@ -57,79 +54,79 @@ export class Delivering {
     const { socket, member } = found;
     for (const outgoing of waiting) {
       if (outgoing.number !== null && outgoing.number <= (lasts.get(outgoing.topic) ?? 0)) continue;
-      send(socket, outgoing.frame(member.format));
+      if (this.first(id, outgoing.key)) send(socket, outgoing.frame(member.format));
     }
     if (member.resuming) this.here.members.update(id, { resuming: false });
   }
 
-  /** Give a WebSocket what it missed in each of its topics that keep history, then what has come meanwhile. */
+  /** Give a WebSocket what it missed in its topics that keep history, then what has come meanwhile. */
   async catchUp(id: string, topics: readonly string[], resume: Start): Promise<void> {
-    const lasts = new Map<string, number>();
+    const replays = new Map<string, Replay>();
     for (const topic of topics.filter((each) => this.here.keeps(each))) {
-      const source = this.here.whole(topic);
-      const standing = await source.locate(resume);
-      if (standing === null) continue;
-      this.tellGaps(id, topic, standing.gaps);
-      let after = standing.after;
-      while (after < standing.last) {
-        const page = await source.read(after);
-        after = this.writePage(id, topic, page, after === standing.after ? null : after) ?? standing.last;
-      }
-      lasts.set(topic, standing.last);
+      const replay = await Replay.begin(this.here.whole(topic), resume);
+      if (replay === null) continue;
+      this.tellGaps(id, topic, replay.gaps);
+      replays.set(topic, replay);
     }
-    this.release(id, lasts);
+    const merge = new Merge<Past & { kept: Kept }>([...replays.keys()]);
+    for (;;) {
+      for (const topic of merge.wanting) {
+        const replay = replays.get(topic);
+        for (const kept of (await replay?.next()) ?? []) merge.add(topic, { ...past(kept), kept });
+        this.tellGaps(id, topic, replay?.gaps ?? []);
+        if (replay?.ended) merge.end(topic);
+      }
+      const next = merge.next();
+      if (next !== null) this.write(id, next.topic, next.item.kept);
+      else if (merge.wanting.length === 0) break;
+    }
+    this.release(id, new Map([...replays].map(([topic, { last }]) => [topic, last])));
   }
 
   /** Give a link the next page of what its client missed. */
   async sendPage(id: string): Promise<void> {
-    const found = this.here.members.get(id);
-    const replay = this.replays.get(id);
-    if (found === undefined || replay === undefined) return;
-    const source = this.here.whole(this.here.name);
-    let standing: { after: number; last: number };
-    const begins = !("after" in replay);
-    if (begins) {
-      const located = (await source.locate(replay.resume)) ?? { after: 0, last: 0, gaps: [] };
-      this.tellGaps(id, this.here.name, located.gaps);
-      standing = located;
+    const { name, members } = this.here;
+    const start = this.replays.get(id);
+    const found = members.get(id);
+    if (start === undefined || found === undefined) return;
+    let replay: Replay | null;
+    if (start instanceof Replay) {
+      replay = start;
     } else {
-      standing = replay;
+      replay = await Replay.begin(this.here.whole(name), start);
+      this.tellGaps(id, name, replay?.gaps ?? []);
     }
-    const page = standing.after < standing.last ? await source.read(standing.after) : [];
-    const after = this.writePage(id, this.here.name, page, begins ? null : standing.after) ?? standing.last;
-    const end = after >= standing.last;
-    if (end) {
+    const page = (await replay?.next()) ?? [];
+    this.tellGaps(id, name, replay?.gaps ?? []);
+    for (const kept of page) send(found.socket, pastMessage(kept.event, this.frame(name, kept, found.member.format)));
+    members.update(id, { relayed: found.member.relayed + page.length });
+    const end = replay === null || replay.ended;
+    if (replay === null || end) {
       this.replays.delete(id);
-      this.release(id, new Map([[this.here.name, standing.last]]));
+      this.release(id, new Map([[name, replay?.last ?? 0]]));
     } else {
-      this.replays.set(id, { resume: replay.resume, after, last: standing.last });
+      this.replays.set(id, replay);
     }
     send(found.socket, controlMessage({ type: "page", end }));
   }
 
-  /**
-   * Write kept events to a member; returns the number of the last, null when there was none.
-   *
-   * @param after Number of the last event of the page before; null for the first, whose gap its standing has told.
-   */
-  private writePage(id: string, topic: string, page: readonly Kept[], after: number | null): number | null {
+  private write(id: string, topic: string, kept: Kept): void {
     const found = this.here.members.get(id);
-    const [first] = page;
-    const last = page.at(-1);
-    if (found === undefined || first === undefined || last === undefined) return null;
-    const missed = after === null ? 0 : first.number - after - 1;
-    if (missed > 0) {
-      this.tellGaps(id, topic, [{ missed, reason: "evicted" }]);
-    }
-    for (const { event, key, number } of page) {
-      if (key !== "" && this.here.ledger.extras.has(id) && !this.seen.first(id, key)) continue;
-      send(found.socket, new Outgoing(event, key, topic, number).frame(found.member.format));
-    }
-    this.here.members.update(id, { relayed: found.member.relayed + page.length });
-    return last.number;
+    if (found === undefined || !this.first(id, kept.key)) return;
+    send(found.socket, this.frame(topic, kept, found.member.format));
+    this.here.members.update(id, { relayed: found.member.relayed + 1 });
   }
 
-  private tellGaps(id: string, topic: string, gaps: readonly { missed: number | null; reason: string }[]): void {
+  private frame(topic: string, { event, key, number }: Kept, format: Format): string {
+    return new Outgoing(event, key, topic, number).frame(format);
+  }
+
+  /** Tell whether a connection is yet to get an event. A stream's Worker sees to that itself. */
+  private first(id: string, key: string): boolean {
+    return key === "" || !this.here.ledger.extras.has(id) || this.seen.first(id, key);
+  }
+
+  private tellGaps(id: string, topic: string, gaps: readonly Gap[]): void {
     const found = this.here.members.get(id);
     if (found === undefined) return;
     for (const { missed, reason } of gaps) {
@@ -137,4 +134,8 @@ export class Delivering {
       send(found.socket, isWebSocket(found.member.format) ? JSON.stringify(gap) : controlMessage(gap));
     }
   }
+}
+
+function past({ key, event }: Kept): Past {
+  return { key, topics: event.topics, time: event.time };
 }

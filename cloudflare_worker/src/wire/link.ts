@@ -111,17 +111,36 @@ export function eventMessage(key: string, frame: string): string {
   return `e${key}\n${frame}`;
 }
 
+/** Write a message for a link that carries an event of the past, so that it can be put into order with other topics'. */
+export function pastMessage({ time, topics }: Event, message: string): string {
+  return `p${time} ${topics.join(",")} ${message}`;
+}
+
 /** Write a message for a link that tells it something. */
 export function controlMessage(control: Control): string {
   return `c${JSON.stringify(control)}`;
 }
 
+/** Text for a stream, as a link got it. */
+export interface Text {
+  key: string;
+  frame: string;
+}
+
 /** What a link got from an object. */
-export type LinkMessage = { key: string; frame: string } | Control;
+export type LinkMessage = Control | Text | (Text & { time: string; topics: string[] });
 
 /** Read a message of a link. */
 export function readMessage(message: string): LinkMessage {
   if (message.startsWith("c")) return JSON.parse(message.slice(1)) as Control;
+  if (!message.startsWith("p")) return readText(message);
+  const times = message.indexOf(" ");
+  const names = message.indexOf(" ", times + 1);
+  const topics = message.slice(times + 1, names).split(",");
+  return { ...readText(message.slice(names + 1)), time: message.slice(1, times), topics };
+}
+
+function readText(message: string): Text {
   const end = message.indexOf("\n");
   return { key: message.slice(1, end), frame: message.slice(end + 1) };
 }
