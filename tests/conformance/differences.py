@@ -18,8 +18,8 @@ _CLOSED = (
     "sent anything; the close frame is sent"
 )
 _ONE_ORDER = (
-    "topics are objects without a common order: a client of several topics that comes back may get twice what came in the "
-    "last seconds"
+    "topics are objects without a common order: a client of several topics that comes back may get twice what came in "
+    "the last seconds"
 )
 _UNREAD = "workerd resets the connection of a client that goes on sending a large body which was answered unread"
 _RESET = (
