@@ -277,6 +277,7 @@ lock: $(STAMP) ## Lock requirements*.in again (UPGRADE=1 takes the newest versio
 	$(COMPILE) requirements-dev.in --output-file requirements-dev.txt
 	$(COMPILE) requirements-sources.in --output-file requirements-sources.txt
 	$(COMPILE) examples/python/requirements.in --output-file examples/python/requirements.txt
+	$(COMPILE) examples/publish/requirements.in --output-file examples/publish/requirements.txt
 	$(COMPILE) requirements-docs.in --output-file requirements-docs.txt
 
 .PHONY: clean

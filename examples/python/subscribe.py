@@ -43,7 +43,7 @@ def sse(url: str, topics: str, silence: float, last_event_id: str) -> Iterator[d
         for block in EventSource(answer).iter_sse():
             if block.retry is not None:
                 yield {"type": "retry", "retry": block.retry}
-            if block.data:  # Else a keep-alive: httpx-sse takes it for an event. The gateway's own have their type as name.
+            if block.data:  # Else a keep-alive, which httpx-sse gives, too. The gateway's own have their type as name.
                 yield {"type": block.event.removeprefix("gateway.")} | json.loads(block.data)
 
 
