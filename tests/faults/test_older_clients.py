@@ -183,7 +183,7 @@ async def test_the_older_services_variables_say_where_it_listens(variables: dict
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     # The Go service's Redis may come later.
-    gateway = RunningGateway(server, {name: value or port for name, value in variables.items()})
+    gateway = RunningGateway(server, {"PORT": None, **{name: value or port for name, value in variables.items()}})
     where = gateway.command.index("--bind")
     del gateway.command[where : where + 4]
     with gateway:
