@@ -40,6 +40,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 
 @pytest.mark.browser
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_whoever_follows_the_page_sees_what_it_says(reader: Reader, page: Path) -> None:
     text = page.read_text(encoding="utf-8")
