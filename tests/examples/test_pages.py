@@ -12,13 +12,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.e2e.browser import chromium, needs_chromium, served
 from tests.examples.stage import Call, Stage
 from tests.gateway import ROOT, RunningGateway, inherited_environment, migrate
 
-pytestmark = needs_chromium
+pytestmark = [*needs_chromium, pytest.mark.asyncio(loop_scope="module")]
 PAGES = ROOT / "examples" / "browser"
 MILLISECONDS = 20_000
 SCRIPT = '<img src=x onerror="window.broken = true">'
@@ -58,20 +59,21 @@ def own_server(gateway: RunningGateway) -> Iterator[str]:
         program.stdout.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as browser:
         yield browser
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Browser) -> AsyncIterator[Page]:
     """A page that never throws."""
-    page = await browser.new_page()
-    thrown: list[str] = []
-    page.on("pageerror", lambda error: thrown.append(str(error)))
-    yield page
-    assert thrown == []
+    async with await browser.new_context() as context:
+        page = await context.new_page()
+        thrown: list[str] = []
+        page.on("pageerror", lambda error: thrown.append(str(error)))
+        yield page
+        assert thrown == []
 
 
 def publish(gateway: RunningGateway, topics: str, data: str, event: str = "message", id: str = "") -> None:
@@ -152,8 +154,8 @@ async def test_an_answer_that_is_no_stream_is_not_the_end(pages: str, page: Page
         await page.goto("about:blank")
 
 
-async def test_chat_of_two_pages(gateway: RunningGateway, own_server: str, browser: Browser, page: Page) -> None:
-    other = await browser.new_page()
+async def test_chat_of_two_pages(gateway: RunningGateway, own_server: str, page: Page) -> None:
+    other = await page.context.new_page()
     for each, name in ((page, "Ada"), (other, "Grace")):
         await each.goto(own_server)
         await each.click("text=Chat")
@@ -285,7 +287,7 @@ async def test_the_wire_vectors_without_json(pages: str, page: Page) -> None:
         assert (type_, id_, data) == expected, case["name"]
 
 
-def test_each_page_is_a_single_file() -> None:
+async def test_each_page_is_a_single_file() -> None:
     for file in PAGES.glob("*.html"):
         text = file.read_text("utf-8")
         assert not re.search(r"""<(script|link|img)[^>]*\s(src|href)=""", text), file
