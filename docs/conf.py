@@ -19,7 +19,14 @@ project = "SSE gateway"
 html_title = "SSE gateway"
 extensions = ["myst_parser"]
 root_doc = "docs/README"
-include_patterns = ["*.md", "docs/**.md", "*/README.md", "tests/*/README.md", "examples/browser/README.md", "benchmark-results/*.md"]
+include_patterns = [
+    "*.md",
+    "docs/**.md",
+    "*/README.md",
+    "tests/*/README.md",
+    "examples/*/README.md",
+    "benchmark-results/*.md",
+]
 exclude_patterns = [
     ".*",
     "build",
