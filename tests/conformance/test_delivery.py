@@ -18,12 +18,15 @@ NewTopic = Callable[[str], str]
 AT_ONCE_SECONDS = 2.0
 """An end is noticed when the system tells of it; the rest is for a busy machine."""
 
+PATIENT_SECONDS = 50.0
+"""Nothing here asks how fast: a busy machine may take its time."""
+
 
 async def data_of(subscriber: SseStream | JsonSocket, count: int) -> list[str]:
     """The data of the next *count* events."""
     if isinstance(subscriber, SseStream):
-        return [block.data or "" for block in await subscriber.events(count, within=20)]
-    return [event["data"] for event in await subscriber.events(count, within=20)]
+        return [block.data or "" for block in await subscriber.events(count, within=PATIENT_SECONDS)]
+    return [event["data"] for event in await subscriber.events(count, within=PATIENT_SECONDS)]
 
 
 async def five_subscribers(gateway: Gateway, stack: AsyncExitStack, topic: str) -> list[SseStream | JsonSocket]:
