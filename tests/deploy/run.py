@@ -13,6 +13,7 @@ import sys
 
 import pytest
 
+from reporting import summary
 from tests.deploy import images, sandbox, tools
 from tests.gateway import ROOT
 from tests.pubsub import server as pubsub
@@ -35,6 +36,8 @@ def main() -> int:
     given = sys.argv[1:]
     where = [] if any(argument.startswith("tests/") for argument in given) else ["tests/deploy"]
     command = [sys.executable, "-m", "pytest", *("-rs", "-m", ""), *where, *given]
+    if not given:
+        command.append(f"--junitxml={ROOT / 'test-results' / 'deploy' / 'junit.xml'}")
     environment = os.environ | {"PATH": tools.WHERE}
     # What is downloaded is downloaded here: the tests have a network of their own.
     tools.build_helm()
@@ -51,6 +54,8 @@ def main() -> int:
             images.build_gateway()
         environment |= sandbox.environment() | {"PATH": tools.WHERE, "DEPLOY_CONTAINERS": "yes"}
         code = run(sandbox.inside(command, own_network=True), environment)
+    if not given:
+        print(summary.told(summary.write("deploy")))
     print("Not run anywhere yet: a Google Cloud account, a Kubernetes cluster, Grafana's own image.")
     return code
 
