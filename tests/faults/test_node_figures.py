@@ -27,10 +27,12 @@ DEADLINE = 300.0
 SUBSCRIBERS = 20
 
 CONNECTIONS = 15_000
+AT_A_TIME = 500
 PAGE = 500
 PAGE_CPU_SECONDS = 0.1
 
-pytestmark = [needs_redis, pytest.mark.slow]
+# What is asked is answered in counts and processor time: a machine that others use as well only makes it take longer.
+pytestmark = [needs_redis, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -155,9 +157,31 @@ def cpu_seconds(pid: int) -> float:
 
 async def page_and_cost(node: Subject, cursor: str | None, pids: list[int]) -> tuple[dict[str, Any], float]:
     """A page of the list, and the processor time that all nodes together have had meanwhile."""
-    before = sum(map(cpu_seconds, pids))
-    page: dict[str, Any] = await node.get("/connections", limit=PAGE, **({"cursor": cursor} if cursor else {}))
-    return page, sum(map(cpu_seconds, pids)) - before
+    params: dict[str, str | int] = {"limit": PAGE, **({"cursor": cursor} if cursor else {})}
+    while True:
+        before = sum(map(cpu_seconds, pids))
+        response = await node.http.get("/api/v1/connections", params=params)
+        cost = sum(map(cpu_seconds, pids)) - before
+        if response.status_code == 200:
+            page: dict[str, Any] = response.json()
+            return page, cost
+        await is_told_to_come_again(response.status_code, response.text)
+
+
+async def is_told_to_come_again(status: int, text: str) -> None:
+    """A Redis that got no processor for a second is one that is away: that is 503, and says nothing about lists."""
+    assert status == 503, (status, text)
+    await asyncio.sleep(1)
+
+
+async def connect(node: Subject, count: int) -> list[Crowd]:
+    """Connect so many to a node, some hundreds at a time."""
+    crowds: list[Crowd] = []
+    while (missing := count - sum(len(crowd.open) for crowd in crowds)) > 0:
+        crowds.append(await asyncio.to_thread(gather, node.url, min(missing, AT_A_TIME), within=120))
+        for answer in crowds[-1].failed:
+            await is_told_to_come_again(int(answer.split()[1]) if answer.startswith("HTTP/1.1 ") else 0, answer)
+    return crowds
 
 
 async def collections(nodes: list[Subject]) -> float:
@@ -191,8 +215,7 @@ async def test_pages_of_many_connections_are_cheap_and_whole(start: Start, redis
         await node.get("/connections", limit=1)
     try:
         for node in nodes:
-            crowds.append(await asyncio.to_thread(gather, node.url, CONNECTIONS // 3, within=120))
-            assert not crowds[-1].failed, crowds[-1].failed
+            crowds += await connect(node, CONNECTIONS // 3)
         print(f"{CONNECTIONS:,} connections open in {sum(crowd.seconds for crowd in crowds):.0f} s")
         pids = [node.running.pid for node in nodes]
         await come_to_rest(pids)
