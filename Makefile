@@ -168,6 +168,10 @@ worker-test: ## Check and test the Worker's code inside workerd; without npm say
 	$(SUMMARY) worker
 	if [[ -n $$failed ]]; then exit 1; fi
 
+.PHONY: worker-dashboard
+worker-dashboard: $(STAMP) worker ## Run the dashboard's tests on the Worker in workerd, in a real browser (a few minutes; needs Chromium)
+	@$(BIN)/python -m pytest tests/e2e -m "slow or not slow" -k "dashboard and worker and not much_at_once" $(ARGS)
+
 .PHONY: worker-deploy
 worker-deploy: ## Deploy the Worker to the account in CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID
 	@: "$${CLOUDFLARE_API_TOKEN:?not run: set it to a token that may edit Workers}"

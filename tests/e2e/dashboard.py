@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from tests.e2e.browser import chromium, needs_chromium
 from tests.e2e.traffic import Traffic
 from tests.gateway import ROOT, RunningGateway
 from tests.redis_server import BINARY, RedisServer
-from tests.worker import RunningWorker
+from tests.worker import WRANGLER, RunningWorker
 
 BUILD = ROOT / "dashboard" / "static" / "dashboard" / "index.html"
 AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
@@ -45,17 +46,19 @@ expect.set_options(timeout=MILLISECONDS)
 
 @dataclass
 class Gateway:
-    """One gateway of one node or several. The dashboard is opened at the first node.
+    """One gateway of one node or several, or the Cloudflare Worker. The dashboard is opened at the first node.
 
     Attributes:
         kind: Where placement is.
+        here: Name of the node that the dashboard is opened at.
     """
 
-    kind: Literal["memory", "redis"]
+    kind: Literal["memory", "redis", "worker"]
     settings: Mapping[str, Any]
     servers: Sequence[str]
     key: str = field(default_factory=lambda: secrets.token_urlsafe(24))
-    nodes: list[RunningGateway] = field(default_factory=list)
+    nodes: list[RunningGateway | RunningWorker] = field(default_factory=list)
+    here: str = "node-a"
 
     @property
     def url(self) -> str:
@@ -71,6 +74,12 @@ class Gateway:
 
     def start(self, stack: ExitStack) -> None:
         """Start all nodes."""
+        if self.kind == "worker":
+            worker = RunningWorker(api_keys=self.key, **self.settings)
+            worker.key = self.key
+            self.nodes.append(stack.enter_context(worker))
+            self.here = _location(worker)
+            return
         with ThreadPoolExecutor() as threads:
             names = (f"node-{letter}" for letter in "abc")
             for node in threads.map(RunningGateway.start, map(self.node, names, self.servers)):
@@ -85,7 +94,10 @@ class Gateway:
                     while not await self._idle(http, node):
                         await asyncio.sleep(0.05)
 
-    async def _idle(self, http: httpx.AsyncClient, node: RunningGateway) -> bool:
+    async def _idle(self, http: httpx.AsyncClient, node: RunningGateway | RunningWorker) -> bool:
+        if self.kind == "worker":
+            # Its nodes are the locations that anybody has come by: none at first.
+            return not (await http.get(f"{node.url}/api/v1/stats")).json()["connections"]
         listed = await http.get(f"{node.url}/api/v1/nodes")
         if listed.status_code == 503:
             return False
@@ -93,13 +105,23 @@ class Gateway:
         return len(nodes) == len(self.nodes) and not any(each["connections"] for each in nodes)
 
 
+def _location(worker: RunningWorker) -> str:
+    """Ask the Worker which of Cloudflare's locations it takes itself for."""
+    with httpx.stream("GET", f"{worker.url}/sse?topic=where", timeout=MILLISECONDS / 1000, trust_env=False) as answer:
+        opened = next(line for line in answer.iter_lines() if line.startswith("data: "))
+    return str(json.loads(opened.removeprefix("data: "))["node"])
+
+
 @contextmanager
 def gateway_of(kind: str, **more: object) -> Iterator[Gateway]:
-    """Run a gateway: one node, or three on a Redis."""
+    """Run a gateway: one node, three on a Redis, or the Worker."""
     with ExitStack() as stack:
         settings: dict[str, Any] = {"slow_reader": "drop-oldest", "retry_ms": 200, **more}
         if kind == "memory":
             made = Gateway("memory", settings, ["daphne"])
+        elif kind == "worker":
+            # One keep-alive finds out that the last test's clients have gone, two end a reader that takes nothing.
+            made = Gateway("worker", {**settings, "heartbeat_seconds": 5}, [])
         else:
             if BINARY is None:
                 pytest.skip("not run: redis-server is not installed")
@@ -110,9 +132,22 @@ def gateway_of(kind: str, **more: object) -> Iterator[Gateway]:
         yield made
 
 
-@pytest.fixture(scope="session", params=["memory", "redis"])
+# `make worker-dashboard` runs these; the short test in test_dashboard_worker.py always runs.
+WORKER = pytest.param(
+    "worker",
+    marks=[
+        pytest.mark.slow,
+        pytest.mark.skipif(
+            not WRANGLER.exists(), reason="not run: the Worker's packages are not installed (make worker)"
+        ),
+    ],
+)
+KINDS = ("memory", "redis", WORKER)
+
+
+@pytest.fixture(scope="session", params=KINDS)
 def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
-    """A gateway for all tests: one node, or three on a Redis. Both servers take part."""
+    """A gateway for all tests: one node, three on a Redis, or the Worker. Both servers take part."""
     with gateway_of(request.param) as made:
         yield made
 
@@ -140,6 +175,8 @@ class Visit:
     def __init__(self, page: Page, gateway: Gateway | RunningGateway | RunningWorker) -> None:
         self.page = page
         self.gateway = gateway
+        self.here = gateway.here if isinstance(gateway, Gateway) else ""
+        """Name of the node that the page is opened at."""
         self.complaints: list[str] = []
         self.addresses: list[str] = []
         page.on("console", self._note)

@@ -77,7 +77,7 @@ async def test_topics_show_what_exists_and_lead_on(visit: Visit, traffic: Traffi
     orders = page.get_by_role("row", name="orders")
     await expect(orders.get_by_role("cell").nth(1)).to_have_text("2")
     await expect(orders).to_contain_text("multicast")
-    await expect(orders).to_contain_text("node-a")
+    await expect(orders).to_contain_text(visit.here)
     await expect(orders).to_contain_text("none yet")
 
     await traffic.publish_many("orders", (f"order-{number}" for number in range(40)))
@@ -233,7 +233,7 @@ async def test_axe_finds_nothing_serious(visit: Visit, traffic: Traffic, gateway
     await expect(page.get_by_role("link", name="prices")).to_be_visible()
     assert await audit(page) == []
     await page.get_by_role("link", name="news").click()
-    await expect(page.get_by_text("Live from node-a")).to_be_visible()
+    await expect(page.get_by_text(f"Live from {visit.here}")).to_be_visible()
     await traffic.publish("news", id="2", data='{"a":[1,"b",null]}', event="price")
     await traffic.publish("gone", "news", id="3", data="text")
     await events_of(page).first.click()
@@ -259,7 +259,7 @@ async def test_a_phone_shows_all_without_scrolling_sideways(visit: Visit, traffi
             await expect(page.get_by_title("A slow reader")).to_be_visible()
         assert await page.evaluate(TOO_WIDE) == [], view
     await page.goto(f"{visit.gateway.url}/dashboard/?view=tail&topic=news")
-    await expect(page.get_by_text("Live from node-a")).to_be_visible()
+    await expect(page.get_by_text(f"Live from {visit.here}")).to_be_visible()
     await traffic.publish("news", id="1" * 200)
     await events_of(page).click()
     assert await page.evaluate(TOO_WIDE) == []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.async_api import expect
 
-from tests.e2e.dashboard import NEEDED, Gateway, Visit, audit, browser, events_of, gateway_of, traffic, visit
+from tests.e2e.dashboard import KINDS, NEEDED, Gateway, Visit, audit, browser, events_of, gateway_of, traffic, visit
 from tests.e2e.traffic import Traffic
 
 __all__ = ["browser", "traffic", "visit"]
@@ -15,7 +15,7 @@ __all__ = ["browser", "traffic", "visit"]
 pytestmark = NEEDED
 
 
-@pytest.fixture(scope="module", params=["memory", "redis"])
+@pytest.fixture(scope="module", params=KINDS)
 def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
     """A gateway of its own: what it keeps stays in the list of topics."""
     with gateway_of(request.param, history="kept/*=50") as made:
@@ -26,7 +26,7 @@ async def test_a_tail_begins_with_kept_events_and_goes_on_live(visit: Visit, tra
     for number in range(1, 31):
         assert await traffic.publish("kept/tail", id=f"id-{number:02}", data=f"data {number}")
     page = await visit.open("?view=tail&topic=kept%2Ftail")
-    await expect(page.get_by_text("Live from node-a")).to_be_visible()
+    await expect(page.get_by_text(f"Live from {visit.here}")).to_be_visible()
     options = events_of(page)
     await expect(page.get_by_text("Waiting for events")).to_be_visible()
 

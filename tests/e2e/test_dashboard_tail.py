@@ -29,7 +29,7 @@ async def test_a_tail_shows_published_and_dropped(visit: Visit, traffic: Traffic
     await expect(page.get_by_role("alert")).to_contain_text("without a comma or a space")
     await page.get_by_label("Topic").fill("news")
     await page.get_by_role("button", name="Tail").click()
-    await expect(page.get_by_text("Live from node-a")).to_be_visible()
+    await expect(page.get_by_text(f"Live from {visit.here}")).to_be_visible()
     await expect(page.get_by_text("Waiting for events")).to_be_visible()
 
     assert not await traffic.publish("news", id="nobody-there", data="secret")
@@ -85,6 +85,8 @@ async def test_a_tail_shows_published_and_dropped(visit: Visit, traffic: Traffic
 
 
 async def test_a_tail_outlives_a_restart_and_a_change_of_key(browser: Browser, gateway: Gateway) -> None:
+    if gateway.kind == "worker":
+        pytest.skip("not run: the Worker's processes are the platform's; what a node does when it ends is Python's")
     page = await browser.new_page()
     async with AsyncExitStack() as stack:
 
@@ -145,7 +147,7 @@ async def test_hostile_data_is_shown_as_text(visit: Visit, traffic: Traffic) -> 
     await traffic.subscribe(topic, user_agent="<script>alert(1)</script>")
     page = await visit.open(f"?view=tail&topic={'%3Cimg%2Fsrc%3Dx%2Fonerror%3Dalert(1)%3E%22%27%26'}")
     await expect(page.get_by_role("heading", level=1)).to_contain_text(topic)
-    await expect(page.get_by_text("Live from node-a")).to_be_visible()
+    await expect(page.get_by_text(f"Live from {visit.here}")).to_be_visible()
     for name, data in HOSTILE.items():
         await traffic.publish(topic, id=f"{name}<b>", data=data, event="<u>")
     options = events_of(page)
@@ -205,7 +207,7 @@ async def test_much_at_once_leaves_the_page_responsive(
     topics: list[float] = await page.evaluate("longTasks")
 
     await page.goto(f"{visit.gateway.url}/dashboard/?view=tail&topic=topic-0001")
-    await expect(page.get_by_text("Live from node-a")).to_be_visible()
+    await expect(page.get_by_text(f"Live from {visit.here}")).to_be_visible()
     await watch_long_tasks(page)
     data = json.dumps({"order": 1, "items": [{"sku": "A-1", "quantity": 2}] * 4})
     loop = asyncio.get_running_loop()

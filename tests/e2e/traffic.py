@@ -18,6 +18,7 @@ import websockets
 from tests.gateway import RunningGateway
 from tests.worker import RunningWorker
 
+Node = RunningGateway | RunningWorker
 SECONDS = 20.0
 BATCH = 1000
 """Events of one batch, as the API takes them."""
@@ -78,7 +79,7 @@ class Traffic:
         nodes: The gateway's nodes, started.
     """
 
-    def __init__(self, *nodes: RunningGateway | RunningWorker) -> None:
+    def __init__(self, *nodes: Node) -> None:
         self.nodes = nodes
         self.http = self._client(nodes[-1])
         self._turns = itertools.cycle(nodes)
@@ -87,7 +88,7 @@ class Traffic:
         self._readers: list[asyncio.Task[None]] = []
 
     @staticmethod
-    def _client(node: RunningGateway | RunningWorker) -> httpx.AsyncClient:
+    def _client(node: Node) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             base_url=node.url, headers={"authorization": f"Bearer {node.key}"}, timeout=SECONDS, trust_env=False
         )
@@ -106,7 +107,11 @@ class Traffic:
         await self.http.aclose()
 
     async def subscribe(
-        self, *topics: str, user_agent: str = "test/1", slow: bool = False, at: RunningGateway | None = None
+        self,
+        *topics: str,
+        user_agent: str = "test/1",
+        slow: bool = False,
+        at: Node | None = None,
     ) -> SseSubscriber:
         """Open an SSE connection; returns when the gateway has opened it. A slow one reads nothing more."""
         address = urlsplit((at or next(self._turns)).url)
@@ -115,7 +120,9 @@ class Traffic:
             # Else the kernel would take megabytes in the reader's place.
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         path = f"/sse?topic={quote(','.join(topics), safe='')}"
-        head = f"GET {path} HTTP/1.1\r\nhost: {address.netloc}\r\nuser-agent: {user_agent}\r\n\r\n"
+        # The end of the stream is the end of the connection: workerd would keep it for another request.
+        more = f"connection: close\r\nuser-agent: {user_agent}"
+        head = f"GET {path} HTTP/1.1\r\nhost: {address.netloc}\r\n{more}\r\n\r\n"
         writer.write(head.encode("latin-1"))
         answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SECONDS)
         assert answer.startswith(b"HTTP/1.1 200"), answer
@@ -140,7 +147,7 @@ class Traffic:
             await asyncio.gather(*(self.subscribe(*topics) for topics in for_all[start : start + 50]))
 
     async def connect(
-        self, *topics: str, user_agent: str = "test/1", at: RunningGateway | None = None
+        self, *topics: str, user_agent: str = "test/1", at: Node | None = None
     ) -> websockets.ClientConnection:
         """Open a WebSocket connection."""
         url = f"{(at or next(self._turns)).url.replace('http', 'ws', 1)}/ws?topic={quote(','.join(topics), safe='')}"
@@ -151,7 +158,12 @@ class Traffic:
         return client
 
     async def publish(
-        self, *topics: str, id: str, data: str = "", event: str | None = None, at: RunningGateway | None = None
+        self,
+        *topics: str,
+        id: str,
+        data: str = "",
+        event: str | None = None,
+        at: Node | None = None,
     ) -> bool:
         """Publish one event; returns whether it was delivered to anybody."""
         body: dict[str, Any] = {"topics": list(topics), "id": id, "data": data}
