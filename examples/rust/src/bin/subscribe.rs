@@ -1,0 +1,111 @@
+//! Prints the events of topics, over SSE, and comes back when the connection breaks. See ../../../README.md.
+use std::{convert::Infallible, process::exit, time::Duration};
+
+use clap::Parser;
+use futures_util::StreamExt;
+use serde_json::Value;
+use sse_stream::SseByteStream;
+
+#[derive(Parser)]
+struct Options {
+    /// The gateway's address
+    #[arg(long, env = "GATEWAY_URL", default_value = "http://127.0.0.1:8000")]
+    url: String,
+    /// Begin after this event
+    #[arg(long, default_value = "")]
+    last_event_id: String,
+    /// Seconds without a byte that end a connection
+    #[arg(long, default_value = "45", value_parser = |text: &str| Duration::try_from_secs_f64(text.parse().unwrap_or(-1.0)))]
+    silence: Duration,
+    /// Each one topic, or several separated by commas
+    #[arg(required = true, env = "GATEWAY_TOPICS")]
+    topics: Vec<String>,
+    /// What the gateway asks its clients to wait
+    #[arg(skip = Duration::from_secs(3))]
+    retry: Duration,
+    #[arg(skip)]
+    failures_in_a_row: u32,
+}
+
+/// Why a connection is over, and how long to wait: at least, or exactly when the gateway has spread its clients.
+struct Ended(String, Duration, bool);
+
+impl<E: std::error::Error> From<E> for Ended {
+    fn from(error: E) -> Self {
+        fn root(error: &dyn std::error::Error) -> &dyn std::error::Error {
+            error.source().map_or(error, root)
+        }
+        Ended(root(&error).to_string(), Duration::ZERO, false)
+    }
+}
+
+/// Prints what one response brings, until it ends.
+async fn connect(http: &reqwest::Client, options: &mut Options) -> Result<Infallible, Ended> {
+    let request = http.get(format!("{}/sse?format=json", options.url.trim_end_matches('/')));
+    let request = request.header("x-sse-topic", options.topics.join(",").as_bytes());
+    let response = request.header("last-event-id", options.last_event_id.as_bytes()).send().await?;
+    if response.status() != 200 {
+        return Err(refusal(response).await);
+    }
+    let mut blocks = SseByteStream::new(response.bytes_stream());
+    while let Some(block) = blocks.next().await.transpose()? {
+        options.retry = block.retry.map_or(options.retry, Duration::from_millis);
+        let Some(data) = block.data else { continue };
+        let message: Value = serde_json::from_str(&data)?;
+        let text = |name: &str| message[name].as_str().unwrap_or_default();
+        match block.event.as_deref() {
+            Some("gateway.open") => {
+                options.failures_in_a_row = 0;
+                let topics = message["topics"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                eprintln!("Connected to {} (topics: {}).", options.url, topics.collect::<Vec<_>>().join(", "));
+            }
+            Some("gateway.gap") => {
+                let missed = message["missed"].as_u64().map_or("some".into(), |number| number.to_string());
+                eprintln!("Gap: {missed} events of topic {} did not arrive ({}).", text("topic"), text("reason"));
+            }
+            Some("gateway.close") => {
+                let wait = Duration::from_millis(message["retry"].as_u64().unwrap_or(0));
+                return Err(Ended(format!("The gateway closed the connection ({})", text("reason")), wait, true));
+            }
+            _ => {
+                println!("{data}");
+                options.last_event_id = text("id").into();
+            }
+        }
+    }
+    Err(Ended("The connection ended".into(), Duration::ZERO, false))
+}
+
+/// The gateway's problem (RFC 9457) as a sentence. Ends the program when the gateway will not answer otherwise.
+async fn refusal(response: reqwest::Response) -> Ended {
+    let status = response.status().as_u16();
+    let seconds = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    let problem: Value = response.json().await.unwrap_or_default();
+    let reason = match (problem["title"].as_str(), problem["detail"].as_str()) {
+        (Some(title), Some(detail)) => format!("Refused ({status}): {title}. {}", detail.trim_end_matches('.')),
+        _ => format!("Refused ({status})"),
+    };
+    if status < 500 && ![408, 425, 429].contains(&status) {
+        eprintln!("{reason}.");
+        exit(1);
+    }
+    Ended(reason, Duration::from_secs(seconds.unwrap_or(0)), false)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    ctrlc::set_handler(|| exit(0)).expect("the first handler");
+    let mut options = Options::parse();
+    let http = reqwest::Client::builder().connect_timeout(options.silence).read_timeout(options.silence);
+    let http = http.build().expect("a client");
+    loop {
+        let Err(Ended(reason, asked, exactly)) = connect(&http, &mut options).await;
+        let longest = options
+            .retry
+            .max((options.retry * 2u32.pow(options.failures_in_a_row.min(10))).min(Duration::from_secs(30)));
+        let wait = if exactly { asked } else { asked.max(longest.mul_f64(0.5 + fastrand::f64() / 2.0)) };
+        options.failures_in_a_row += 1;
+        eprintln!("{reason}. Connecting again in {:.1} s.", wait.as_secs_f64());
+        tokio::time::sleep(wait).await;
+    }
+}
