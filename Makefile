@@ -218,8 +218,11 @@ e2e-cloudflare: $(STAMP) ## Deploy the Worker under a name of its own, run the c
 
 .PHONY: docs
 docs: site ## Build the documentation's site, compare it with the code, do all that README and the tutorials say, open the results
-	@$(BIN)/python -m pytest tests/unit/test_docs.py tests/unit/benchmarks/test_report.py tests/unit/documents tests/unit/reporting \
-		tests/e2e/test_documents.py tests/e2e/test_results_page.py $(ARGS)
+	@failed=""
+	$(BIN)/python -m pytest tests/unit/test_docs.py tests/unit/benchmarks/test_report.py tests/unit/documents tests/unit/reporting \
+		tests/e2e/test_documents.py tests/e2e/test_results_page.py --junitxml=test-results/docs/junit.xml $(ARGS) || failed=yes
+	$(SUMMARY) docs
+	if [[ -n $$failed ]]; then exit 1; fi
 
 .PHONY: site
 site: results ## Build the documentation's site in build/docs; every warning is an error, every link and anchor is checked
