@@ -40,7 +40,7 @@ WORKER: Mapping[str, str] = {
         for method in ("CONNECT", "PRI", "method3")
         for path in ("/publish", "/sse", "/ws", "/health", "/api/v1/topics", "/nothing", "*")
     },
-    "test_admin_api.py::test_a_topic_is_listed_with_all_that_is_told_of_it": _IDLE,
+    "test_admin_api.py::test_a_topic_is_unlisted_with_its_last_connection": _IDLE,
     "test_admin_api.py::test_a_websocket_can_be_closed": _CLOSED,
     "test_delivery.py::test_clients_that_leave_while_they_come_leave_nothing[websocket]": _RESET,
     "test_history.py::test_one_id_resumes_all_topics_in_one_order": _ONE_ORDER,

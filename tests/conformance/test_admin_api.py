@@ -62,6 +62,11 @@ async def test_a_topic_is_listed_with_all_that_is_told_of_it(gateway: Gateway, t
             assert entry["last_event"]["id"] == "last"
             assert abs((time_of(entry["last_event"]["time"]) - before).total_seconds()) < 60
 
+
+async def test_a_topic_is_unlisted_with_its_last_connection(gateway: Gateway, topic: str) -> None:
+    async with gateway.sse(topic), gateway.websocket(topic):
+        assert await topic_entry(gateway, topic) is not None
+
     async def unlisted() -> bool:
         return await topic_entry(gateway, topic) is None
 

@@ -21,10 +21,6 @@ export class Held {
     return this.byId.has(id);
   }
 
-  ids(): Iterable<string> {
-    return this.byId.keys();
-  }
-
   /** Keep an event back; returns how many wait now. */
   push(id: string, outgoing: Outgoing): number {
     return this.byId.get(id)?.push(outgoing) ?? 0;
