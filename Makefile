@@ -170,7 +170,7 @@ worker-test: ## Check and test the Worker's code inside workerd; without npm say
 
 .PHONY: worker-dashboard
 worker-dashboard: $(STAMP) worker ## Run the dashboard's tests on the Worker in workerd, in a real browser (a few minutes; needs Chromium)
-	@$(BIN)/python -m pytest tests/e2e -m "slow or not slow" -k "dashboard and worker and not much_at_once" $(ARGS)
+	@$(BIN)/python -m pytest tests/e2e -m "slow or not slow" --timeout=600 -k "dashboard and worker and not much_at_once" $(ARGS)
 
 .PHONY: worker-deploy
 worker-deploy: ## Deploy the Worker to the account in CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID
