@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -36,9 +37,11 @@ class Setting:
     Attributes:
         name: In results.
         title: In tables.
-        nodes: How many; 0 is one node without Redis.
+        nodes: How many on Redis; 0 is one without.
         subscribers: Of the run.
         subscribed: Numbers of the nodes that have subscribers; publishes go to node 0.
+        apart: Gateways that know nothing of each other, each with its own generator: what several processes on one core
+            cost before they are one gateway.
     """
 
     name: str
@@ -46,15 +49,21 @@ class Setting:
     nodes: int
     subscribers: int
     subscribed: tuple[int, ...]
+    apart: int = 1
 
 
+ALONE = Setting("memory", "one node, without Redis", 0, PER_NODE, (0,))
 COST = (
-    Setting("memory", "one node, without Redis", 0, PER_NODE, (0,)),
+    ALONE,
     *(
         Setting(
             f"redis-{count}", f"{count} node{'s'[: count - 1]} on Redis", count, count * PER_NODE, tuple(range(count))
         )
         for count in (1, 2, 3)
+    ),
+    *(
+        Setting(f"apart-{count}", f"{count} gateways without Redis, side by side", 0, PER_NODE, (0,), count)
+        for count in (2, 3)
     ),
 )
 LATENCY = (
@@ -137,7 +146,8 @@ def run(rounds: int, seconds: float) -> results.Results:
             for part, settings in (("cost", COST), ("latency", LATENCY)):
                 for setting in settings if number % 2 == 0 else settings[::-1]:
                     order = SERVERS if number % 2 == 0 else SERVERS[::-1]
-                    reports = {server: _measure(server, setting, redis, seconds) for server in order}
+                    measure = _measure if part == "latency" or setting is ALONE else _measure_beside
+                    reports = {server: measure(server, setting, redis, seconds) for server in order}
                     found[part][setting.name].append(reports)
                     results.write(found)
                     _say(f"{number + 1}/{rounds} {setting.title}: {_told(reports)}")
@@ -205,6 +215,58 @@ def _measure(server: str, setting: Setting, redis: RedisServer, seconds: float) 
     if setting.nodes and "events" in report:
         report["redis_cpu_us_per_event"] = report["work"].get("beside_cpu_seconds", 0.0) * 1e6 / report["events"]
     return report
+
+
+def _measure_beside(server: str, setting: Setting, redis: RedisServer, seconds: float) -> Report:
+    """Measure in turns with a node without Redis: in a minute the machine's clock changes by more than the goal."""
+    try:
+        with contextlib.ExitStack() as stack:
+            alone = stack.enter_context(_gateway(server, 0, redis.port, (0,)))
+            targets = [
+                stack.enter_context(_gateway(server, setting.nodes, redis.port, setting.subscribed))
+                for _ in range(setting.apart)
+            ]
+            if setting.nodes:
+                targets[0].more["beside_pids"] = [redis.pid]
+            turns = [
+                _drive_all(each, subscribers, seconds)
+                for each, subscribers in (
+                    ([alone], PER_NODE),
+                    (targets, setting.subscribers),
+                    (targets, setting.subscribers),
+                    ([alone], PER_NODE),
+                )
+            ]
+    except ServerFailed as failure:
+        return {"error": str(failure)}
+    for reports in turns:
+        for report in reports:
+            if "error" in report:
+                return report
+    mine, beside = [*turns[1], *turns[2]], [*turns[0], *turns[3]]
+    found = {
+        "cpu_us_per_delivery": _cost(mine),
+        "alone_cpu_us_per_delivery": _cost(beside),
+        "events": sum(report["events"] for report in mine),
+        "turns": turns,
+    }
+    if setting.nodes:
+        spent = sum(report["work"].get("beside_cpu_seconds", 0.0) for report in mine)
+        found["redis_cpu_us_per_event"] = spent * 1e6 / found["events"]
+    return found
+
+
+def _drive_all(targets: list[Endpoint], subscribers: int, seconds: float) -> list[Report]:
+    """Drive gateways that know nothing of each other, at the same time, each with so many subscribers."""
+    row = Row("cost", "", {"mode": "deliver", "subscribers": subscribers}, ())
+    with ThreadPoolExecutor(len(targets)) as pool:
+        return list(pool.map(lambda target: drive(target, row, seconds), targets))
+
+
+def _cost(reports: list[Report]) -> float:
+    spent: float = sum(report["work"]["server_cpu_seconds"] for report in reports)
+    deliveries: int = sum(report["deliveries"] for report in reports)
+    return spent * 1e6 / deliveries
 
 
 def _messages(server: str, redis_port: int) -> dict[str, Any]:
@@ -303,7 +365,9 @@ def render(found: results.Results) -> str:
             f"{found['machine']['processor']}. Medians of {found['rounds']} rounds.",
             "",
             "All nodes share one core with Redis. The cost of a delivery is the processor time of all nodes; that of "
-            "Redis is beside it. What more connections cost the processor's caches is in the figures of several nodes.",
+            "Redis is beside it. Each arrangement took turns with one node without Redis, in the same minutes. "
+            "Gateways side by side know nothing of each other: should they cost more, then by the machine, whose "
+            "core and caches they share.",
             "",
             f"## One event at a time, {PER_NODE:,} SSE subscribers on each node",
             "",
@@ -336,11 +400,8 @@ def _cost_cells(found: results.Results, setting: Setting) -> list[str]:
     rounds = found["cost"][setting.name]
     for server in found["peers"]:
         cells.append(_shown(_median(rounds, server, "cpu_us_per_delivery")))
-        if setting.nodes:
-            cells.append(_shown(_ratio(found["cost"], setting.name, server)))
-            cells.append(_shown(_median(rounds, server, "redis_cpu_us_per_event")))
-        else:
-            cells += ["—", "—"]
+        cells.append("—" if setting is ALONE else _shown(_ratio(found["cost"], setting.name, server)))
+        cells.append(_shown(_median(rounds, server, "redis_cpu_us_per_event")) if setting.nodes else "—")
     return cells
 
 
@@ -385,10 +446,6 @@ def _goal(what: str, server: str, goal: str, value: str, *, met: bool) -> str:
 
 
 def _ratio(cost: dict[str, list[dict[str, Report]]], name: str, server: str) -> float | None:
-    key = "cpu_us_per_delivery"
-    pairs = [
-        (mine[server][key], alone[server][key])
-        for mine, alone in zip(cost[name], cost["memory"], strict=False)
-        if key in mine.get(server, {}) and key in alone.get(server, {})
-    ]
-    return median(mine / alone for mine, alone in pairs) if pairs else None
+    mine, alone = "cpu_us_per_delivery", "alone_cpu_us_per_delivery"
+    shares = [each[server][mine] / each[server][alone] for each in cost[name] if alone in each.get(server, {})]
+    return median(shares) if shares else None
