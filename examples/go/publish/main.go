@@ -98,7 +98,7 @@ func main() {
 	}
 	key, _, _ = strings.Cut(strings.TrimSpace(key), "\n")
 	if topics == "" || key == "" || *timeout <= 0 || !strings.HasPrefix(*address, "http") {
-		check(2, fmt.Errorf("Needed: a topic (or GATEWAY_TOPICS), and GATEWAY_API_KEY or -key-file."))
+		check(2, fmt.Errorf("Needed: a topic (or GATEWAY_TOPICS), GATEWAY_API_KEY or -key-file, and an -url that begins with http."))
 	}
 	for _, data := range flag.Args()[min(1, flag.NArg()):] {
 		check(1, publish(key, topics, data))
