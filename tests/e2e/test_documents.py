@@ -46,7 +46,7 @@ def test_whoever_follows_the_page_sees_what_it_says(reader: Reader, page: Path) 
     text = page.read_text(encoding="utf-8")
     if "redis-server" in text and shutil.which("redis-server") is None:
         pytest.skip("not run: redis-server is not installed")
-    if "make worker" in text and not WRANGLER.exists():
+    if "$ make worker" in text and not WRANGLER.exists():
         pytest.skip("not run: the Worker's packages are not installed (make worker)")
     reader.follow(page, frozenset(ELSEWHERE))
     if "```html" in text and not CHROMIUM.exists():
