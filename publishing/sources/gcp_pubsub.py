@@ -111,12 +111,12 @@ class GcpPubSub:
         finally:
             for helper in helpers:
                 helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
             done = _acknowledged(asked)
-            # It ends what it writes with only when it is told so.
+            # It ends what it writes with only when it is told so: now, since any wait from here on may be broken off.
             asked.put_nowait(None)
             if stream is not None:
                 stream.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
             await _give_back(client, subscription, done, held)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
