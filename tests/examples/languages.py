@@ -19,7 +19,6 @@ EXAMPLES = ROOT / "examples"
 BUILD_SECONDS = 900.0
 """A first build of the Rust example compiles some hundred crates, on a busy machine with few cores."""
 NODE_NEEDED = (22, 18)
-NODE = "Node.js 22.18 or newer"
 
 LANGUAGES = ("typescript", "python", "go", "rust")
 ASKED_FOR = os.environ.get("EXAMPLES", "").split() or LANGUAGES
@@ -74,17 +73,17 @@ def _version(node: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", told)[:2])
 
 
-def _node() -> str:
+def _node(oldest: tuple[int, int]) -> str:
     # The machine's own, or the one that comes with the Worker's packages.
     for node in (shutil.which("node"), str(worker.OWN_NODE) if worker.OWN_NODE.exists() else None):
-        if node is not None and _version(node) >= NODE_NEEDED:
+        if node is not None and _version(node) >= oldest:
             return node
-    raise NotRun(f"not run: {NODE} is not on this machine (`make worker` installs one for Linux on x86-64)")
+    raise NotRun(f"not run: Node.js {oldest[0]}.{oldest[1]} or newer is not on this machine (`make worker` brings one)")
 
 
-def install_node(folder: Path) -> tuple[str, dict[str, str]]:
+def install_node(folder: Path, oldest: tuple[int, int] = NODE_NEEDED) -> tuple[str, dict[str, str]]:
     """Install a folder's packages as locked; returns Node.js, and the environment in which npm finds it."""
-    node, npm = _node(), _needed("npm")
+    node, npm = _node(oldest), _needed("npm")
     path = {"PATH": f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"}
     _build(folder, npm, "ci", "--ignore-scripts", "--no-progress", "--loglevel=error", environment=path)
     return node, path

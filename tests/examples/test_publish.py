@@ -35,7 +35,7 @@ def gateway() -> Iterator[RunningGateway]:
 def command(framework: str) -> tuple[str, ...]:
     """What runs the example of a framework on the port in the variable PORT, once its packages are installed."""
     if framework == "express":
-        node, _ = install_node(FOLDER)
+        node, _ = install_node(FOLDER, (20, 0))
         return node, "express_app.js"
     python = str(install_python(FOLDER))
     if framework == "fastapi":
