@@ -61,7 +61,7 @@ def test_the_workers_settings_are_in_its_reference_and_no_others() -> None:
 
 def test_whatever_the_worker_may_do_otherwise_is_in_its_reference() -> None:
     text = read("cloudflare.md")
-    for test, reason in (WORKER | WORKER_RACES).items():
+    for test, reason in {**WORKER, **WORKER_RACES}.items():
         assert f"`{test.partition('::')[2].partition('[')[0]}`" in text, test
         assert reason in text, reason
 
