@@ -24,6 +24,9 @@ BUSY = {"type": "/problems/unavailable", "title": "The gateway cannot answer tru
 
 FRAMEWORKS = ("fastapi", "django", "express")
 
+# With the first test of a framework its packages are installed.
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[RunningGateway]:
