@@ -29,6 +29,10 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 _READY = re.compile(r"Ready on (http://127\.0\.0\.1:\d+)")
 _ERROR = re.compile(r'"level":"error"|\[wrangler:error\]|Uncaught')
+_REFUSED = re.compile(
+    r"Invalid URL string|does not export a connect\(\) function|WebSocket protocol error|Network connection lost"
+)
+"""What the runtime itself logs of requests that never reach the Worker, or whose client has gone."""
 
 
 def node() -> str:
@@ -95,8 +99,8 @@ class RunningWorker:
 
     @property
     def errors(self) -> list[str]:
-        """The lines that tell of an error."""
-        return [line for line in self.lines if _ERROR.search(line)]
+        """The lines that tell of an error of the Worker."""
+        return [line for line in self.lines if _ERROR.search(line) and not _REFUSED.search(line)]
 
     def start(self) -> Self:
         """Start the child and wait until it listens."""

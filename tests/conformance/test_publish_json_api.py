@@ -19,7 +19,7 @@ BATCH_EVENTS = 1_000
 async def publish(gateway: Gateway, value: Any, path: str = "/api/v1/publish") -> httpx.Response:
     """Post *value* as JSON, or as it is when it is bytes."""
     content = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return await gateway.http.post(path, content=content, headers={"content-type": "application/json"})
+    return await gateway.http.post(path, content=content, headers={"content-type": "application/json"}, timeout=50)
 
 
 async def publish_batch(gateway: Gateway, events: list[Any]) -> list[dict[str, Any]]:
