@@ -17,7 +17,7 @@ def render(found: results.Results) -> str:
         "# The Worker beside Python",
         "",
         f"Generated from the raw results; do not edit. Commit {found['commit']}, {found['date']}, "
-        f"{facts['processor']}, {facts['cores']} cores. Medians of {found['rounds']} alternating rounds; events of "
+        f"{facts['processor']}, {facts['cores']} cores. Medians of {_rounds(found)}; events of "
         "200 bytes unless a row says otherwise. "
         f"Noise: other programs used {table.noise(found):.2f} cores (median) beside server and generator.",
         "",
@@ -42,3 +42,11 @@ def render(found: results.Results) -> str:
             cells.append("—" if share is None else significant(share))
             lines.append(f"| {row.title if position == 0 else ''} | {figure.title} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *table.notes(found)]) + "\n"
+
+
+def _rounds(found: results.Results) -> str:
+    """Tell how many rounds there are of each row: a run may have been cut."""
+    counts = {len(rounds) for rounds in found["rows"].values() if rounds}
+    if counts == {1}:
+        return "one round"
+    return f"{min(counts)} alternating rounds" if len(counts) == 1 else f"{min(counts)} to {max(counts)} rounds"
