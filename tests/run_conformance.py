@@ -20,9 +20,9 @@ from collections.abc import Iterator, Sequence
 import httpx
 import psutil
 
-from reporting import summary
 from tests.gateway import ROOT, GatewayFailed, RunningGateway
 from tests.redis_server import BINARY, RedisServer
+from tests.reporting import summary
 from tests.worker import WRANGLER, RunningWorker
 
 SERVERS = ("daphne", "uvicorn")

@@ -9,26 +9,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 from tests.autobahn.fuzzing_client import HERE, REPORTS, FuzzingClient, Missing, RunFailed, find_or_install
 from tests.autobahn.judge import CaseReport, Judgement, Verdict, judge_echo, judge_gateway
 from tests.gateway import ROOT, GatewayFailed, RunningGateway
+from tests.reporting.provenance import provenance
 
 SERVERS = ("daphne", "uvicorn")
 SUMMARY = ROOT / "test-results" / "autobahn.json"
 NOT_RUN = 3
-SERVER_PACKAGES = ("daphne", "twisted", "autobahn", "uvicorn", "websockets")
 
 
 @dataclass(frozen=True)
@@ -109,26 +105,12 @@ def _counted(values: Any) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))
 
 
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None  # not a clone: the run is worth as much
-    return done.stdout.strip()
-
-
 def describe_run(client: FuzzingClient, cases: dict[str, Any]) -> dict[str, Any]:
     """Say when, of which commit and with which versions the cases run."""
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--", "*.py")),
+        **provenance(),
         "cases": cases["cases"],
         "fuzzing_client": client.versions(),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in SERVER_PACKAGES},
-        },
     }
 
 

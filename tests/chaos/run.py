@@ -10,20 +10,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import platform
 import random
 import secrets
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +33,7 @@ from tests.chaos.world import NotWell, World
 from tests.faults.network import NotAllowed
 from tests.gateway import ROOT, GatewayFailed
 from tests.redis_server import BINARY
+from tests.reporting.provenance import provenance
 
 SUMMARY = ROOT / "test-results" / "chaos.json"
 DETAILS = ROOT / "test-results" / "tmp" / "chaos"
@@ -184,16 +181,8 @@ def summarize(seed: int, results: Sequence[Result], amiss: Sequence[str], second
             **({"gone_seconds_max": round(max(gone), 2)} if gone else {}),
             "failed": sum(bool(result.findings) for result in of_kind),
         }
-    changes = _git("status", "--porcelain", "--", "*.py", "*.lua")
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": None if changes is None else bool(changes),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("channels-redis", "daphne", "redis", "uvicorn")},
-            "redis-server": _redis_version(),
-        },
+        **provenance(),
         "seed": seed,
         "node_ttl_seconds": TTL_SECONDS,
         "seconds": round(seconds),
@@ -212,19 +201,6 @@ def summarize(seed: int, results: Sequence[Result], amiss: Sequence[str], second
         ],
         "amiss": list(amiss),
     }
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None  # not a clone: the run is worth as much
-    return done.stdout.strip()
-
-
-def _redis_version() -> str:
-    said = subprocess.run([str(BINARY), "--version"], capture_output=True, text=True, check=True).stdout
-    return next((word[2:] for word in said.split() if word.startswith("v=")), said.strip())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

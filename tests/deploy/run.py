@@ -13,10 +13,10 @@ import sys
 
 import pytest
 
-from reporting import summary
 from tests.deploy import images, sandbox, tools
 from tests.gateway import ROOT
 from tests.pubsub import server as pubsub
+from tests.reporting import summary
 
 
 def run(command: list[str], environment: dict[str, str]) -> int:

@@ -14,6 +14,7 @@ from tests.deploy.rolling import Client, Judge, Publisher
 from tests.faults.crowd import allow_descriptors
 from tests.gateway import ROOT, RunningGateway
 from tests.redis_server import RedisServer, needs_redis
+from tests.reporting.provenance import provenance
 
 CLIENTS = 3000
 TOPICS = 10
@@ -112,6 +113,7 @@ async def test_a_rolling_restart_loses_nothing_and_spreads_the_clients() -> None
             for each in nodes:
                 each.stop()
     figures = {
+        **provenance(),
         "clients": CLIENTS,
         "seconds": round(seconds, 1),
         "published": sum(publisher.numbers.values()),

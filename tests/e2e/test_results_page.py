@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from reporting import kept, page
-from reporting.measured import kind, name, runs
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, needs_chromium
+from tests.reporting import kept, page
+from tests.reporting.measured import kind, name, runs
 
 pytestmark = needs_chromium
 

@@ -10,19 +10,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import platform
 import secrets
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tests.gateway import ROOT, GatewayFailed
+from tests.reporting.provenance import provenance
 from tests.storm.storm import Result, Storm, rage
 from tests.storm.worlds import WORLDS
 
@@ -60,14 +57,6 @@ def _keep(name: str, result: Result, lines: Sequence[str]) -> None:
     (DETAILS / f"{name}.json").write_text(json.dumps(said, indent=1))
 
 
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None  # not a clone
-    return done.stdout.strip()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; see the module for the exit codes."""
     parser = argparse.ArgumentParser(prog="python -m tests.storm.run", description=(__doc__ or "").splitlines()[0])
@@ -82,18 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     storm = Storm(seed, options.subscribers, options.seconds, options.per_second)
     print(f"seed {seed}; again: make storm ARGS='--seed {seed}'", flush=True)
     worlds = {name: asyncio.run(over(name, storm)) for name in options.worlds}
-    changes = _git("status", "--porcelain", "--", "*.py", "*.lua")
-    summary = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": None if changes is None else bool(changes),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("channels-redis", "daphne", "django", "redis", "uvicorn")},
-        },
-        **asdict(storm),
-        "worlds": worlds,
-    }
+    summary = {**provenance(), **asdict(storm), "worlds": worlds}
     output = options.output or (SUMMARY if set(options.worlds) == set(WORLDS) else None)
     if output is not None:
         output.parent.mkdir(exist_ok=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import machine
-from reporting import compare
-from reporting.compare import BETTER, NOISE, UNKNOWN, WORSE, Difference
-from reporting.html import join, table, tag
-from reporting.measured import Measurement, kind, measurements, name, runs
+from tests.reporting import compare
+from tests.reporting.compare import BETTER, NOISE, UNKNOWN, WORSE, Difference
+from tests.reporting.html import join, table, tag
+from tests.reporting.measured import Measurement, kind, measurements, name, runs
 
 
 def one(*values: float, floor: tuple[float, ...] = (), rate: bool = False, server: str = "ours") -> Measurement:

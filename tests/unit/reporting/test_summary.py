@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import machine
-from reporting import kept, summary
+from tests.reporting import kept, summary
 
 JUNIT = """<testsuites><testsuite timestamp="2026-11-21T10:00:00.1+00:00" time="1.5">
 <testcase classname="a" name="passes"/>

@@ -1,4 +1,4 @@
-"""The summary of a test run, made of its JUnit XML: ``python -m reporting.summary TARGET``.
+"""The summary of a test run, made of its JUnit XML: ``python -m tests.reporting.summary TARGET``.
 
 A run leaves JUnit XML in ``test-results/TARGET/``; this writes ``summary.json`` beside it: what passed, what failed,
 what was not run and why, on which machine, commit and versions. What pytest skipped has not passed.
@@ -18,11 +18,22 @@ from xml.etree import ElementTree as ET
 from benchmarks import machine
 
 RESULTS = machine.ROOT / "test-results"
-PACKAGES = ("django", "channels", "daphne", "twisted", "uvicorn", "websockets", "redis", "channels-redis", "pytest")
+PACKAGES = (
+    "django",
+    "channels",
+    "daphne",
+    "twisted",
+    "autobahn",
+    "uvicorn",
+    "websockets",
+    "redis",
+    "channels-redis",
+    "pytest",
+)
 """Whose versions are told."""
 PROGRAMS = {
     "redis-server": ["redis-server", "--version"],
-    "chromium": ["chromium", "--version"],
+    "chromium": ["sh", "-c", "chromium --version 2>/dev/null"],
     "node": ["node", "--version"],
 }
 _LONGEST = 300
@@ -126,7 +137,9 @@ def _seconds(file: Path) -> float:
 
 def main() -> int:
     """Summarize the runs of these targets whose JUnit XML is there."""
-    parser = argparse.ArgumentParser(prog="python -m reporting.summary", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.reporting.summary", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("target", nargs="+", help="folder in test-results with *.xml of one run")
     for target in parser.parse_args().target:
         print(told(write(target)))

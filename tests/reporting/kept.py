@@ -1,6 +1,7 @@
 """The summaries that the repository keeps: ``test-results/runs.jsonl``, a line for each target and commit.
 
-``python -m reporting.kept`` adds those of the runs whose ``summary.json`` is on this machine (`make results-keep`).
+``python -m tests.reporting.kept`` (`make results-keep`) adds those of the runs whose ``summary.json`` is on this
+machine.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import json
 import sys
 from collections.abc import Iterable
 
-from reporting.summary import RESULTS, Summary, told
+from tests.reporting.summary import RESULTS, Summary, told
 
 FILE = RESULTS / "runs.jsonl"
 

@@ -1,4 +1,4 @@
-"""The difference between two benchmark runs, with what is noise: ``python -m reporting.compare A B`` (`make compare`).
+"""The difference between two benchmark runs, with what is noise (`make compare`).
 
 Each figure has a value for each round. A difference counts when the rounds of the two runs do not overlap: every round
 of one is better than every round of the other. Where both runs measured the floor in the same rounds, ratios to it are
@@ -15,11 +15,11 @@ from statistics import median
 
 from benchmarks import machine, results
 from benchmarks.figures import significant
-from reporting.measured import Measurement, kind, measurements, name, runs
+from tests.reporting.measured import Measurement, kind, measurements, name, runs
 
 BETTER, WORSE, NOISE, UNKNOWN = "better", "worse", "within noise", "a single round: noise unknown"
 
-KINDS = ({"gateway", "peers"}, {"scale"}, {"nodes"}, {"history"})
+KINDS = ({"gateway", "peers"}, {"scale"}, {"nodes"}, {"history"}, {"worker"})
 """Kinds of runs that can be compared with each other."""
 
 
@@ -128,7 +128,9 @@ def render(before: Path, after: Path) -> str:
 
 def main() -> int:
     """Print what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m reporting.compare", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.reporting.compare", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument(
         "before", nargs="?", default="", help="a file, a folder of benchmark-results, or part of a name"
     )

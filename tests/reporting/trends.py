@@ -9,7 +9,7 @@ from benchmarks.figures import significant
 from benchmarks.peers import ALL
 from benchmarks.rows import ROWS
 from benchmarks.svg import Drawing, Scale, apart
-from reporting.measured import Measurement, kind, measurements, name
+from tests.reporting.measured import Measurement, kind, measurements, name
 
 # Row and number of its figure.
 _FIGURES = (

@@ -10,10 +10,10 @@ from typing import Any
 
 from benchmarks import machine, results
 from benchmarks.figures import significant
-from reporting import trends
-from reporting.compare import KINDS, Difference, differences, spread
-from reporting.html import Markup, join, table, tag
-from reporting.measured import kind, measurements, name, runs
+from tests.reporting import trends
+from tests.reporting.compare import KINDS, Difference, differences, spread
+from tests.reporting.html import Markup, join, table, tag
+from tests.reporting.measured import kind, measurements, name, runs
 
 PAIRED = 8
 """So many of the newest runs of a kind can be laid side by side: pairs grow with the square."""

@@ -117,4 +117,4 @@ def _history(found: results.Results) -> Iterator[Measurement]:
     yield from _rows(found, "fan_out")
 
 
-_MAKERS = {"gateway": _rows, "peers": _rows, "scale": _scale, "nodes": _nodes, "history": _history}
+_MAKERS = {"gateway": _rows, "peers": _rows, "scale": _scale, "nodes": _nodes, "history": _history, "worker": _rows}

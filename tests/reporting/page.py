@@ -1,4 +1,4 @@
-"""One page of all results: ``python -m reporting.page`` (`make results`). It needs no server and no network."""
+"""One page of all results: ``python -m tests.reporting.page`` (`make results`). It needs no server and no network."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import machine
-from reporting import benchmarks_part, tests_part
-from reporting.html import Markup, join, tag
+from tests.reporting import benchmarks_part, tests_part
+from tests.reporting.html import Markup, join, tag
 
 PAGE = machine.ROOT / "build" / "results" / "index.html"
 _HERE = Path(__file__).parent

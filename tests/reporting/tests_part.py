@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from reporting import kept
-from reporting.html import Markup, join, table, tag
-from reporting.summary import RESULTS, Summary
+from tests.reporting import kept
+from tests.reporting.html import Markup, join, table, tag
+from tests.reporting.summary import RESULTS, Summary
 
 
 def render() -> Markup:
