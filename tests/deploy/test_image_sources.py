@@ -55,6 +55,7 @@ def subscribed(url: str, topic: str, **parameters: str) -> Iterator[Iterator[str
     """The data of the events that come to *topic*, once its connection is open."""
     query = parameters | {"topic": topic}
     with httpx.stream("GET", f"{url}/sse", params=query, trust_env=False, timeout=20) as stream:
+        stream.raise_for_status()
         lines = stream.iter_lines()
         while next(lines) != "event: gateway.open":
             pass
