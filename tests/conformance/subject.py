@@ -125,7 +125,9 @@ class Gateway:
         if topics:
             fields["x-sse-topic"] = ",".join(topics)
         url = f"ws{self.url.removeprefix('http')}/ws{'?' if query else ''}{query}"
-        async with connect(url, additional_headers=fields, proxy=None, max_size=None) as connection:
+        # Without a limit of what waits to be read: past it this client reads no more, not even the answer to its own
+        # close frame, which it then waits ten seconds for.
+        async with connect(url, additional_headers=fields, proxy=None, max_size=None, max_queue=None) as connection:
             async with asyncio.timeout(DEADLINE):
                 opened = json.loads(await connection.recv())
             assert opened["type"] == "open", opened
