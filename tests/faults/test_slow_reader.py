@@ -18,6 +18,8 @@ from tests.raw.sse import SseStream
 EVENT_BYTES = 65_536
 RSS_BOUND = 32 * MIB
 WARM_UP = 48
+P99_EVENTS = 1000
+"""Of fewer publishes the p99 is the slowest one or two, which any pause of the machine is."""
 DATA = b"x" * EVENT_BYTES
 
 POLICIES = ["disconnect", "drop-oldest"]
@@ -73,7 +75,8 @@ class Measured:
         assert self.rss_growth < RSS_BOUND, figures
         # Both were published to in turn, so a busy machine slows them alike.
         assert figures["median with, ms"] < 1.5 * figures["median without, ms"] + 0.5, figures
-        assert figures["p99 with, ms"] < 2 * figures["p99 without, ms"] + 10, figures
+        if len(free) >= P99_EVENTS:
+            assert figures["p99 with, ms"] < 2 * figures["p99 without, ms"] + 10, figures
 
 
 async def publish_beside(gateway: Subject, topic: str, size: int, *, stuck: Callable[[], bool]) -> Measured:
