@@ -25,7 +25,7 @@ from publishing.authentication import API_KEY
 from publishing.schemas import ProblemDetails
 from topics.events import parse_topics
 from topics.placement.base import NodeStatus, Transport
-from topics.runtime import running
+from topics.process import running
 
 router = Router(auth=API_KEY, tags=["admin"])
 

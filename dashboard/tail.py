@@ -22,8 +22,9 @@ from topics.events import parse_topics
 from topics.exceptions import InvalidInput, InvalidTopic, PlacementUnavailable, Refused
 from topics.placement.base import MAX_PAGE
 from topics.problems import from_exception, method_not_allowed, unauthorized
+from topics.process import running
 from topics.responses import refuse, respond
-from topics.runtime import Runtime, running
+from topics.runtime import Runtime
 from topics.wire import sse
 
 ALLOW = "GET, HEAD, OPTIONS"

@@ -14,8 +14,8 @@ from topics.asgi import Application, Receive, Scope, Send
 from topics.consumers.subscription import header
 from topics.exceptions import PlacementUnavailable
 from topics.problems import method_not_allowed
+from topics.process import running
 from topics.responses import refuse, respond
-from topics.runtime import running
 
 READY_SECONDS = 2.0
 """How long the message through the layer may take before the node counts as not ready."""

@@ -5,7 +5,7 @@ from django.core.management.base import CommandError
 
 from publishing.sources import registry, running
 from publishing.sources.base import Misconfigured, Source
-from topics import runtime
+from topics import process
 
 
 def load_sources() -> tuple[Source, ...]:
@@ -22,11 +22,11 @@ def load_sources() -> tuple[Source, ...]:
 
 def start_soon(sources: tuple[Source, ...]) -> None:
     """Start the runtime without waiting for a request, and the sources behind it."""
-    runtime.start_soon()
+    process.start_soon()
     running.start_soon(sources)
 
 
 async def shut_down() -> None:
     """Take no more messages, then drain: what came before still reaches everybody."""
     await running.stop()
-    await runtime.shut_down()
+    await process.shut_down()

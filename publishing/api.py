@@ -28,7 +28,8 @@ from topics.exceptions import InvalidInput, InvalidTopic, PlacementUnavailable
 from topics.metrics import PUBLISH_SECONDS
 from topics.placement.base import Routed
 from topics.problems import Problem
-from topics.runtime import Runtime, running
+from topics.process import running
+from topics.runtime import Runtime
 
 TURN_EVENTS = 64
 TURN_BYTES = 65_536

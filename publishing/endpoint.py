@@ -15,8 +15,9 @@ from topics.events import Event
 from topics.exceptions import PlacementUnavailable
 from topics.placement.base import Routed
 from topics.problems import Problem, from_exception
+from topics.process import running
 from topics.responses import refuse, respond
-from topics.runtime import Runtime, running
+from topics.runtime import Runtime
 
 PUBLISH_HEADERS = "authorization, x-api-key, content-type, x-sse-topic, x-sse-id, x-sse-event, x-sse-retry"
 

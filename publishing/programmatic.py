@@ -14,7 +14,7 @@ from django.conf import settings
 
 from publishing import service
 from publishing.sources.events import make_event
-from topics import runtime
+from topics import process
 from topics.events import Event
 from topics.exceptions import GatewayError, PlacementUnavailable
 from topics.placement.base import Routed
@@ -59,7 +59,7 @@ async def publish(
     """
     checked = make_event(topics, data, id, event, retry, settings=settings.GATEWAY)
     here = asyncio.get_running_loop()
-    if runtime.home() is here or (runtime.home() is None and runtime.serves()):
+    if process.home() is here or (process.home() is None and process.serves()):
         return await _publish(checked)
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_publish(checked), _home()))
 
@@ -94,17 +94,17 @@ def publish_sync(
 
 
 async def _publish(event: Event) -> Routed:
-    return await service.publish(await runtime.running(), event)
+    return await service.publish(await process.running(), event)
 
 
 def _home() -> asyncio.AbstractEventLoop:
     """Return the loop of the process's runtime, in a thread of its own where there is no server."""
     global _own  # noqa: PLW0603 - one a process
     with _lock:
-        home = runtime.home() or _own
+        home = process.home() or _own
         if home is not None:
             return home
-        if runtime.serves():
+        if process.serves():
             raise PlacementUnavailable("The gateway has not been started yet.")
         if settings.GATEWAY.redis_url is None:
             raise NotAGateway(
@@ -119,5 +119,5 @@ def _home() -> asyncio.AbstractEventLoop:
 def _leave(loop: asyncio.AbstractEventLoop) -> None:
     # Otherwise the others would count on this node until its lease has run out.
     with suppress(Exception):
-        asyncio.run_coroutine_threadsafe(runtime.shut_down(), loop).result(LEAVE_SECONDS)
+        asyncio.run_coroutine_threadsafe(process.shut_down(), loop).result(LEAVE_SECONDS)
     loop.call_soon_threadsafe(loop.stop)

@@ -17,7 +17,8 @@ from topics.conf import GatewaySettings
 from topics.connection import Connection
 from topics.encoding import Format
 from topics.placement.base import Transport
-from topics.runtime import Runtime, listens_on, running, shut_down
+from topics.process import listens_on, running, shut_down
+from topics.runtime import Runtime
 from topics.writer import Framing, SendWriter
 
 KEY = "test-key"

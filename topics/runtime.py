@@ -1,22 +1,19 @@
-"""The process's one gateway: builds, starts, drains and closes hub and placement."""
+"""One node of the gateway: builds, starts, drains and closes hub, placement and history."""
 
 import asyncio
 import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-
-from django.conf import settings as django_settings
+from collections.abc import Callable, Iterable
 
 from topics import broadcast, metrics
 from topics.conf import GatewaySettings
 from topics.connection import Connection
 from topics.encoding import Format
-from topics.exceptions import Draining, PlacementUnavailable, Refused, TooManyConnections, TooManyFromClient
+from topics.exceptions import Draining, Refused, TooManyConnections, TooManyFromClient
 from topics.history.base import History
-from topics.history.last import before_last
-from topics.history.replay import TURNS, Replay
+from topics.history.resumption import Resumption
 from topics.history.stores import build_history
 from topics.hub import SHORT_SLICE, Hub
 from topics.outbox import OutboxLimits
@@ -34,11 +31,9 @@ KEEP_ALIVE_TICKS = 3
 
 _POLL_SECONDS = 0.02
 
-_RETRY_SECONDS = 1.0
-
 
 class Runtime:
-    """Hub, placement, limits and clock of one process.
+    """Hub, placement, history, limits and clock of one node.
 
     Args:
         settings: The gateway's.
@@ -61,7 +56,7 @@ class Runtime:
         self.history = history or build_history(settings, self.placement)
         self.hub = Hub(self.node.name, settings.retry_ms)
         self.limits = OutboxLimits(settings.outbox_events, settings.outbox_bytes, settings.slow_reader)
-        self._turns = asyncio.Semaphore(TURNS)
+        self._resumption = Resumption(self.history, self.hub, self._come_back)
         self._clients: Counter[str] = Counter()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -147,14 +142,14 @@ class Runtime:
         topics = tuple(connection.topics)
         self._clients[connection.client] += 1
         metrics.CONNECTIONS.labels(connection.transport).inc()
-        replayed = self._hold(connection, topics, last_id)
+        replayed = self._resumption.hold(connection, topics, last_id)
         self.hub.add(connection, topics)
         try:
             await self.placement.attach(connection.record(self.node.name), topics)
         except BaseException:
             await self.detach(connection)
             raise
-        self._begin(connection, replayed, last_id)
+        self._resumption.begin(connection, replayed, last_id)
 
     async def subscribe(self, connection: Connection, topics: Iterable[str], last_id: str | None = None) -> None:
         """Add topics to an attached connection.
@@ -165,15 +160,15 @@ class Runtime:
             last_id: Of the last event that its client has of the new ones.
         """
         new = [topic for topic in topics if topic not in connection.topics]
-        replayed = self._hold(connection, new, last_id)
+        replayed = self._resumption.hold(connection, new, last_id)
         self.hub.add(connection, new)
         try:
             await self.placement.attach(connection.record(self.node.name), new)
         except BaseException:
             self.hub.remove(connection, new)
-            self._release(connection, new)
+            self._resumption.release(connection, new)
             raise
-        self._begin(connection, replayed, last_id)
+        self._resumption.begin(connection, replayed, last_id)
 
     async def unsubscribe(self, connection: Connection, topics: Iterable[str]) -> None:
         """Take topics from an attached connection."""
@@ -181,7 +176,7 @@ class Runtime:
         # Placement first: if it cannot be reached, both still say the same.
         await self.placement.detach(connection.id, held, gone=False)
         self.hub.remove(connection, held)
-        self._release(connection, held)
+        self._resumption.release(connection, held)
 
     async def detach(self, connection: Connection) -> None:
         """Forget a connection that has ended; does nothing the second time."""
@@ -212,26 +207,15 @@ class Runtime:
         """
         if self.hub.draining:
             raise Draining("This node is shutting down; connect again.", retry_after=1)
-        history = self.history if last and self.history is not None and self.history.keeps(topic) else None
-        replay = None
-        if history is not None:
-            # A tail is no delivery, and what it misses nobody has missed: nothing is counted.
-            replay = Replay(
-                tail, history, self._turns, retry_ms=self._come_back, count=_not_counted, count_gap=_not_counted
-            )
-            replay.hold([topic])
+        self._resumption.hold_tail(tail, topic, last)
         await self.placement.watch(topic)
         metrics.TAILS.inc()
         self.hub.add_tail(topic, tail)
-        if history is None or replay is None:
-            return 0
         try:
-            standing, found = await before_last(history, topic, last)
+            return await self._resumption.begin_tail(tail, topic, last)
         except BaseException:
             await self.detach_tail(topic, tail)
             raise
-        replay.begin([topic], standing)
-        return found
 
     async def detach_tail(self, topic: str, tail: Connection) -> None:
         """Undo `attach_tail`."""
@@ -274,36 +258,6 @@ class Runtime:
             await self.history.close()
         await self.placement.close()
 
-    def _hold(self, connection: Connection, topics: Sequence[str], last_id: str | None) -> Sequence[str]:
-        """Hold what is published to the topics that are to be replayed; returns these."""
-        if last_id is None or self.history is None:
-            return ()
-        replayed = [topic for topic in topics if self.history.keeps(topic)]
-        if replayed:
-            replay = connection.interceptor
-            if not isinstance(replay, Replay):
-                replay = Replay(
-                    connection,
-                    self.history,
-                    self._turns,
-                    retry_ms=self._come_back,
-                    count=self.hub.count_replayed,
-                    count_gap=self.hub.count_gap,
-                )
-            replay.hold(replayed)
-        return replayed
-
-    def _begin(self, connection: Connection, topics: Sequence[str], last_id: str | None) -> None:
-        replay = connection.interceptor
-        # It has none any more when its client left meanwhile.
-        if topics and last_id is not None and isinstance(replay, Replay):
-            replay.begin(topics, last_id)
-
-    def _release(self, connection: Connection, topics: Sequence[str]) -> None:
-        replay = connection.interceptor
-        if isinstance(replay, Replay):
-            replay.release(topics)
-
     def _come_back(self) -> int:
         # All clients of a node lose it at once: spread their return over the reconnect time, half to one and a half.
         return round(self.settings.retry_ms * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
@@ -311,10 +265,6 @@ class Runtime:
     def _tick(self) -> None:
         for connection in self.hub.everything():
             connection.tick(KEEP_ALIVE_TICKS)
-
-
-def _not_counted(*_: object) -> None:
-    """Stand in for the counters where nothing is counted."""
 
 
 def _placement(settings: GatewaySettings) -> Placement:
@@ -333,84 +283,3 @@ async def _every(seconds: float, action: Callable[[], None]) -> None:
             action()
         except Exception:
             logger.exception("clock tick failed")
-
-
-_starting: asyncio.Task[Runtime] | None = None
-_persisting: asyncio.Task[None] | None = None
-_port: int | None = None
-
-
-def listens_on(port: int) -> None:
-    """Say which TCP port the process' node reports; to be called before the runtime is started."""
-    global _port  # noqa: PLW0603
-    _port = port
-
-
-def serves() -> bool:
-    """Tell whether this process is one that takes connections, as far as it is known."""
-    return _port is not None
-
-
-def home() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that the process's runtime lives in, None when it was not started yet."""
-    return None if _starting is None else _starting.get_loop()
-
-
-async def running() -> Runtime:
-    """Return the process's runtime, started by the first caller.
-
-    Servers without ASGI's lifespan (Daphne) have no other moment for it.
-
-    Raises:
-        PlacementUnavailable: The placement store cannot be reached; the next caller tries again.
-    """
-    global _starting  # noqa: PLW0603 - one runtime a process is what this module is for
-    if _starting is None:
-        _starting = asyncio.create_task(_start())
-    starting = _starting
-    if not starting.done():
-        # Shielded: the first caller may leave, the others still wait for it.
-        await asyncio.wait([starting])
-    if starting.exception() is not None and _starting is starting:
-        _starting = None
-    return starting.result()
-
-
-async def _start() -> Runtime:
-    runtime = Runtime(django_settings.GATEWAY, port=_port)
-    await runtime.start()
-    logger.info("gateway started", extra={"node": runtime.node.name})
-    return runtime
-
-
-def start_soon() -> None:
-    """Start the runtime without waiting for a request, and again until it can be: other nodes count on knowing it."""
-    global _persisting  # noqa: PLW0603
-    _persisting = asyncio.get_running_loop().create_task(_persist())
-
-
-async def _persist() -> None:
-    while True:
-        try:
-            await running()
-        except PlacementUnavailable as error:
-            logger.warning("placement store unreachable", extra={"detail": str(error)})
-            await asyncio.sleep(_RETRY_SECONDS)
-        else:
-            return
-
-
-async def shut_down() -> None:
-    """Drain and close the process's runtime, if it was ever started."""
-    global _starting  # noqa: PLW0603
-    if _persisting is not None:
-        _persisting.cancel()
-    if _starting is None:
-        return
-    try:
-        runtime = await running()
-    except PlacementUnavailable:
-        return
-    await runtime.drain()
-    await runtime.close()
-    _starting = None

@@ -17,8 +17,8 @@ from topics.events import rfc3339
 from topics.exceptions import InvalidInput, PlacementUnavailable
 from topics.placement.base import MAX_PAGE, ConnectionRecord
 from topics.problems import Problem, from_exception, method_not_allowed, unauthorized
+from topics.process import running
 from topics.responses import refuse, respond
-from topics.runtime import running
 
 logger = logging.getLogger(__name__)
 

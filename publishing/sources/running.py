@@ -5,8 +5,9 @@ import asyncio
 from publishing.sources.base import Source
 from publishing.sources.status import SourceStatus
 from publishing.sources.supervisor import Supervisor
-from topics import runtime
+from topics import process
 from topics.exceptions import PlacementUnavailable
+from topics.runtime import Runtime
 
 _RETRY_SECONDS = 1.0
 
@@ -53,9 +54,9 @@ async def _start(sources: tuple[Source, ...]) -> None:
     _supervisor.start()
 
 
-async def _runtime() -> runtime.Runtime:
+async def _runtime() -> Runtime:
     while True:
         try:
-            return await runtime.running()
+            return await process.running()
         except PlacementUnavailable:
             await asyncio.sleep(_RETRY_SECONDS)

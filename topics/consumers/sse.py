@@ -11,8 +11,9 @@ from topics.cors import Cors
 from topics.encoding import Format
 from topics.exceptions import InvalidInput, PlacementUnavailable, Refused
 from topics.problems import from_exception, method_not_allowed
+from topics.process import running
 from topics.responses import refuse, respond
-from topics.runtime import Runtime, running
+from topics.runtime import Runtime
 from topics.wire import sse
 
 ALLOW = "GET, HEAD, OPTIONS"

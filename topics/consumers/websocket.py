@@ -12,8 +12,9 @@ from topics.cors import Cors
 from topics.encoding import Format
 from topics.exceptions import InvalidInput, InvalidTopic, PlacementUnavailable, Refused
 from topics.problems import Problem, from_exception
+from topics.process import running
 from topics.responses import deny
-from topics.runtime import Runtime, running
+from topics.runtime import Runtime
 from topics.wire.websocket import (
     CLOSE_POLICY,
     MAX_BAD_MESSAGES,

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from gateway_project.development import KEY_WAS_MADE, first_steps
 from gateway_project.lifecycle import load_sources, start_soon
 from gateway_project.servers.files import raise_file_limit
-from topics.runtime import listens_on
+from topics.process import listens_on
 
 
 class Command(runserver.Command):

@@ -124,7 +124,7 @@ class Command(BaseCommand):
         from gateway_project.servers.garbage import spare_what_stays
         from gateway_project.servers.listener import inherited
         from gateway_project.servers.workers import end_with_supervisor
-        from topics.runtime import listens_on
+        from topics.process import listens_on
 
         sources = load_sources()
 

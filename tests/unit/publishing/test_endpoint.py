@@ -19,7 +19,8 @@ from topics.cors import Cors
 from topics.exceptions import PlacementUnavailable
 from topics.history.rules import parse_rules
 from topics.placement.memory import MemoryPlacement
-from topics.runtime import Runtime, running, shut_down
+from topics.process import running, shut_down
+from topics.runtime import Runtime
 
 LIMIT = 1000
 GOOD = {"authorization": "Bearer unit-key", "x-sse-topic": "news", "x-sse-id": "42"}

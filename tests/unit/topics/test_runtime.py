@@ -2,48 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 
 import pytest
-from pytest_django import Settings
 
 from tests.unit.topics.scripted import Client, settings
+from tests.unit.topics.switched import Switched
 from topics import metrics
-from topics import runtime as runtime_module
 from topics.conf import GatewaySettings
 from topics.encoding import Format
 from topics.events import Event
 from topics.exceptions import Draining, PlacementUnavailable, TooManyConnections, TooManyFromClient
 from topics.hub import SLICE
-from topics.placement.base import ConnectionRecord, LocalNode, Node
 from topics.placement.memory import MemoryPlacement
-from topics.runtime import Runtime, running, shut_down
-
-
-class Switched(MemoryPlacement):
-    """A memory placement whose store can go away."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.away = False
-
-    async def start(self, node: Node, local: LocalNode) -> None:
-        self._look()
-        await super().start(node, local)
-
-    async def attach(self, record: ConnectionRecord, topics: Sequence[str]) -> None:
-        await asyncio.sleep(0)
-        self._look()
-        await super().attach(record, topics)
-
-    async def detach(self, connection_id: str, topics: Sequence[str], *, gone: bool) -> None:
-        self._look()
-        await super().detach(connection_id, topics, gone=gone)
-
-    def _look(self) -> None:
-        if self.away:
-            raise PlacementUnavailable("away")
-
+from topics.runtime import Runtime
 
 Start = Callable[..., "asyncio.Future[Runtime]"]
 
@@ -279,54 +251,3 @@ async def test_a_fault_in_the_clock_does_not_stop_it(start: Start, caplog: pytes
     await until(lambda: "clock tick failed" in caplog.text)
     await runtime.detach(broken.connection)
     await until(lambda: len(client.writer.writes) >= 3)
-
-
-# -- one runtime a process ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def process(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Switched]:
-    """A process that has not started its runtime yet, and the placement that it will use."""
-    placement = Switched()
-    monkeypatch.setattr(runtime_module, "MemoryPlacement", lambda _dedupe: placement)
-    settings.GATEWAY = GatewaySettings(api_keys=("unit-key",), drain_seconds=0)
-    yield placement
-    placement.away = False
-    await shut_down()
-
-
-async def test_all_callers_share_one_runtime(process: Switched) -> None:
-    first, *others = await asyncio.gather(*(running() for _ in range(20)))
-    assert all(other is first for other in others)
-    assert await running() is first
-
-
-async def test_a_caller_that_leaves_does_not_stop_the_start(process: Switched) -> None:
-    leaving, staying = asyncio.create_task(running()), asyncio.create_task(running())
-    await asyncio.sleep(0)
-    leaving.cancel()
-    assert isinstance(await staying, Runtime)
-    assert leaving.cancelled()
-
-
-async def test_a_start_that_failed_is_tried_again_by_the_next_caller(process: Switched) -> None:
-    process.away = True
-    results = await asyncio.gather(running(), running(), return_exceptions=True)
-    assert [type(result) for result in results] == [PlacementUnavailable] * 2
-    process.away = False
-    assert isinstance(await running(), Runtime)
-
-
-async def test_shutting_down_a_process_that_never_started_does_nothing(process: Switched) -> None:
-    await shut_down()
-    runtime = await running()
-    await shut_down()
-    assert runtime.hub.draining
-    await shut_down()
-
-
-async def test_shutting_down_after_a_failed_start_does_not_raise(process: Switched) -> None:
-    process.away = True
-    with pytest.raises(PlacementUnavailable):
-        await running()
-    await shut_down()

@@ -16,8 +16,9 @@ from topics.consumers.sse import SseConsumer
 from topics.consumers.websocket import WebSocketConsumer
 from topics.cors import Cors
 from topics.events import Event
+from topics.process import running, shut_down
 from topics.responses import WEBSOCKET_DENIAL
-from topics.runtime import Runtime, running, shut_down
+from topics.runtime import Runtime
 
 CORS = Cors(["https://app.example"], methods="GET", headers="x-sse-topic")
 SSE, WEBSOCKET = SseConsumer.as_asgi(cors=CORS), WebSocketConsumer.as_asgi(cors=CORS)
