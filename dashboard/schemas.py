@@ -134,6 +134,7 @@ class Node(BaseModel):
     port: int | None = Field(description="TCP port that it listens on; null when it does not know.", examples=[8080])
     since: str = Field(description="Its start, RFC 3339 in UTC.", examples=[_TIME])
     last_seen: str = Field(description="Its last sign of life, RFC 3339 in UTC.", examples=[_TIME])
+    silent: bool = Field(description="Whether that is longer ago than a node that lives lets pass.")
     connections: int
     topics: int
     version: str = Field(description="The gateway's version that it runs.")
@@ -148,6 +149,7 @@ class Node(BaseModel):
             port=status.node.port,
             since=rfc3339(status.node.since),
             last_seen=rfc3339(status.last_seen),
+            silent=status.silent,
             connections=status.connections,
             topics=status.topics,
             version=status.node.version,

@@ -154,6 +154,8 @@ function nodeItem({ name, since, lastSeen, connections, topics }: NodeRow): obje
     port: null,
     since: rfc3339(since),
     last_seen: rfc3339(lastSeen),
+    // A location gives no signs of life while nothing happens there, and is no process that could be stuck.
+    silent: false,
     connections,
     topics,
     version: VERSION,

@@ -278,6 +278,7 @@ async def test_the_node_of_a_connection_is_listed(gateway: Gateway, topic: str) 
             "port",
             "since",
             "last_seen",
+            "silent",
             "connections",
             "topics",
             "version",
@@ -289,6 +290,7 @@ async def test_the_node_of_a_connection_is_listed(gateway: Gateway, topic: str) 
         assert re.match(r"\d+\.\d+", node["version"])
         assert node["port"] is None or 0 < node["port"] < 65_536
         assert node["draining"] is False
+        assert node["silent"] is False
 
 
 async def test_stats_count_what_happens(gateway: Gateway, topic: str) -> None:

@@ -39,10 +39,20 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """A node as the list shows it: itself, and what it holds now."""
+    """A node as the list shows it: itself, and what it holds now.
+
+    Attributes:
+        node: Itself.
+        last_seen: Its last sign of life, in seconds since the epoch.
+        silent: Whether that is longer ago than a node that lives lets pass.
+        connections: How many it holds.
+        topics: How many of them have a connection there.
+        draining: Whether it is shutting down.
+    """
 
     node: Node
     last_seen: float
+    silent: bool
     connections: int
     topics: int
     draining: bool

@@ -176,6 +176,7 @@ class MemoryPlacement:
             NodeStatus(
                 node=node,
                 last_seen=time.time(),
+                silent=False,
                 connections=len(self._number_of),
                 topics=len(self._topics),
                 draining=local.draining,

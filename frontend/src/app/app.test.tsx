@@ -16,6 +16,7 @@ const NODE: GatewayNode = {
   port: 8080,
   since: "2026-01-02T03:04:05Z",
   last_seen: "2026-01-02T03:04:05Z",
+  silent: false,
   connections: 3,
   topics: 2,
   version: "0.1.0",
@@ -68,7 +69,7 @@ function gateway({ topics = [], connections = [], sources = [] }: Content = {}):
   return guarded((_, response, url) => {
     const list = (items: unknown[]) => json(response, 200, { items, next: null, total: items.length });
     if (url.pathname === "/api/v1/stats") json(response, 200, TOTALS);
-    else if (url.pathname === "/api/v1/nodes") list([{ ...NODE, last_seen: new Date().toISOString() }]);
+    else if (url.pathname === "/api/v1/nodes") list([NODE]);
     else if (url.pathname === "/api/v1/sources") list(sources);
     else if (url.pathname === "/api/v1/topics")
       list(topics.filter(({ name }) => name.includes(url.searchParams.get("q") ?? "")));

@@ -12,13 +12,13 @@ import { useNow } from "@/shared/now";
 
 const DOTS: Readonly<Record<Health, string>> = { healthy: "bg-primary", draining: "bg-warning", silent: "bg-danger" };
 const BADGES = { healthy: "accent", draining: "warning", silent: "danger" } as const;
-const NO_NODES: Nodes = { at: 0, live: [], gone: [] };
+const NO_NODES: Nodes = { live: [], gone: [] };
 
 /** The nodes and how they are. */
 export function NodesMenu() {
   const { data, error } = useNodes();
-  const { at, live, gone } = data ?? NO_NODES;
-  const states = live.map((node) => health(node, at));
+  const { live, gone } = data ?? NO_NODES;
+  const states = live.map(health);
   const worst =
     error || states.includes("silent")
       ? "silent"
@@ -54,7 +54,7 @@ export function NodesMenu() {
             <GoneItem key={node.name} node={node} />
           ))}
           {live.map((node) => (
-            <NodeItem key={node.name} node={node} state={health(node, at)} />
+            <NodeItem key={node.name} node={node} state={health(node)} />
           ))}
         </ul>
       </PopoverContent>

@@ -16,8 +16,6 @@ export interface GoneNode {
 }
 
 export interface Nodes {
-  /** When the gateway said so, in milliseconds since the epoch. */
-  at: number;
   /** Those that live, by name. */
   live: readonly GatewayNode[];
   /** Those that this page has seen and that are gone, the last one first. */
@@ -29,7 +27,6 @@ export function remember(before: Nodes | undefined, live: readonly GatewayNode[]
   const names = new Set(live.map(({ name }) => name));
   const missed = (before?.live ?? []).map(({ name }) => ({ name, at: now }));
   return {
-    at: now,
     live,
     gone: [...missed, ...(before?.gone ?? [])].filter(({ name, at }) => !names.has(name) && now - at < TOLD_FOR_MS),
   };
@@ -49,13 +46,8 @@ export function useNodes() {
 
 export type Health = "healthy" | "draining" | "silent";
 
-const SILENT_AFTER_MS = 4000;
-
-/**
- * How a node was at a time, that of the answer: by its own word and by how long it had given no sign of life. One that
- * answers has just given it.
- */
-export function health(node: Pick<GatewayNode, "draining" | "last_seen">, at: number): Health {
-  if (at - Date.parse(node.last_seen) > SILENT_AFTER_MS) return "silent";
+/** How a node is: what it says itself counts only while it gives signs of life. */
+export function health(node: Pick<GatewayNode, "draining" | "silent">): Health {
+  if (node.silent) return "silent";
   return node.draining ? "draining" : "healthy";
 }

@@ -114,6 +114,7 @@ async def test_the_node_is_shown(api: httpx.AsyncClient, attach: Attach) -> None
         "connections": 1,
         "topics": 2,
         "draining": False,
+        "silent": False,
     }
     assert (answer["next"], answer["total"]) == (None, 1)
 

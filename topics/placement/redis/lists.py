@@ -120,17 +120,21 @@ class Lists:
                     pipeline.scard(self._keys.held(peer.session))
                 sizes = await pipeline.execute()
         now = time.time()
-        return [
-            NodeStatus(
-                node=peer.node,
-                # An answer is a later sign of life than the last renewal.
-                last_seen=now if status["answered"] else looked - max(0.0, peer.ttl - peer.left),
-                connections=sizes[2 * index],
-                topics=sizes[2 * index + 1],
-                draining=bool(status["draining"]),
+        found = []
+        for index, (peer, status) in enumerate(zip(peers, said, strict=True)):
+            # An answer is a later sign of life than the last renewal, which comes every third of a lease.
+            unseen = 0.0 if status["answered"] else max(0.0, peer.ttl - peer.left)
+            found.append(
+                NodeStatus(
+                    node=peer.node,
+                    last_seen=now if status["answered"] else looked - unseen,
+                    silent=unseen > peer.ttl / 2,
+                    connections=sizes[2 * index],
+                    topics=sizes[2 * index + 1],
+                    draining=bool(status["draining"]),
+                )
             )
-            for index, (peer, status) in enumerate(zip(peers, said, strict=True))
-        ]
+        return found
 
     async def stats(self) -> Stats:
         """Return totals over the nodes that live."""

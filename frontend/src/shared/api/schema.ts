@@ -768,6 +768,11 @@ export interface components {
              */
             port: number | null;
             /**
+             * Silent
+             * @description Whether that is longer ago than a node that lives lets pass.
+             */
+            silent: boolean;
+            /**
              * Since
              * @description Its start, RFC 3339 in UTC.
              * @example 2026-01-02T03:04:05.678901Z

@@ -267,6 +267,10 @@ class TestSeveralNodes:
         assert record == replace(shown, sent=None, pending=None, pending_bytes=None)
         assert (a.node.name, b.node.name) == ("a", "b")
         assert a.last_seen < begun < b.last_seen
+        async with asyncio.timeout(nodes.ttl):
+            while not a.silent:
+                a, b = await second.placement.nodes()
+        assert (a.node.name, b.silent) == ("a", False)
 
     async def test_a_tail_sees_what_happens_on_another_node(self, nodes: Nodes) -> None:
         first, second = await nodes.add("a"), await nodes.add("b")
