@@ -7,3 +7,8 @@ declare namespace Cloudflare {
 }
 
 type GatewayEnv = import("../src/settings").Env;
+
+declare module "*?raw" {
+  const text: string;
+  export default text;
+}
