@@ -102,16 +102,16 @@ frontendtest: ## Check and test the dashboard's code; without Node.js says so an
 # All steps run, whatever an earlier one found; pytest comes last so that its summary ends the output.
 # A gateway named in the environment is for `make conformance` alone.
 .PHONY: test
-test: $(STAMP) ## Run lint, the documentation's site, types, the dashboard's tests, bench-guard, conformance (also on nodes) and pytest; say what was not run
+test: $(STAMP) ## Run lint, the documentation's site, types, the dashboard's tests, bench-guard, conformance (also on nodes and the Worker) and pytest; say what was not run
 	@failed=""
-	for step in lint site types frontendtest worker-test bench-guard conformance nodeconformance pytest; do
+	for step in lint site types frontendtest worker-test bench-guard conformance nodeconformance workerconformance pytest; do
 		echo "==> make $$step"
 		env -u GATEWAY_URL -u GATEWAY_API_KEY $(MAKE) --no-print-directory $$step || failed+=" $$step"
 	done
-	echo "Not run: tests marked slow, which take minutes (make soak); the contract on the Worker (make conformance TARGET=worker)."
+	echo "Not run: tests marked slow, which take minutes (make soak)."
 	echo "Skipped tests are listed above with their reasons."
 	if [[ -n $$failed ]]; then echo "FAILED:$$failed" >&2; exit 1; fi
-	echo "All steps passed: lint, site, types, frontendtest, worker-test, bench-guard, conformance, nodeconformance, pytest."
+	echo "All steps passed: lint, site, types, frontendtest, worker-test, bench-guard, conformance, nodeconformance, workerconformance, pytest."
 
 .PHONY: pytest
 pytest: $(STAMP) ## Run the unit, fault and end-to-end tests (ARGS="-k word" for some)

@@ -20,6 +20,6 @@ def file(request: HttpRequest, path: str) -> HttpResponse:
 
 @require_safe
 def to_index(request: HttpRequest) -> HttpResponse:
-    """Send to the path with its slash, as the page's files are found by it."""
+    """Send a browser from the gateway's address, or from the path without its slash, to the dashboard."""
     query = request.META.get("QUERY_STRING", "")
     return HttpResponse(status=308, headers={"location": f"{pages.MOUNT}{'?' if query else ''}{query}"})

@@ -11,6 +11,7 @@ from gateway_project.static import static_file
 urlpatterns = [
     path("metrics", metrics),
     path(MOUNT.removeprefix("/"), api.urls),
+    path("", views.to_index),
     path("dashboard", views.to_index),
     path("dashboard/", views.index),
     path("dashboard/<path:path>", views.file),

@@ -21,7 +21,7 @@ import { allows } from "./keys";
 import { log } from "./logs";
 import { metrics } from "./metrics";
 import { coloOf } from "./node";
-import { dashboard, docs, openapi } from "./pages";
+import { dashboard, docs, openapi, toDashboard } from "./pages";
 import { methodNotAllowed, notFound, problemOf, unauthorized } from "./problems";
 import type { Scene } from "./publish";
 import { decode } from "./query";
@@ -90,10 +90,9 @@ app.all("/api/v1/topics/:topic{.+}/events", (c) =>
 );
 app.all("/api/*", (c) => api(c, null));
 
-app.all("/dashboard", (c) => {
-  const { search } = new URL(c.req.url);
-  return new Response(null, { status: 308, headers: { location: `/dashboard/${search}` } });
-});
+for (const path of ["/", "/dashboard"]) {
+  app.all(path, (c) => raw(c, null, PROBE_ALLOW, only("GET, HEAD", PROBE_ALLOW, toDashboard)));
+}
 app.all("/dashboard/*", (c) =>
   raw(
     c,

@@ -17,6 +17,11 @@ const CONTENT_SECURITY_POLICY = [
   "require-trusted-types-for 'script'",
 ].join("; ");
 
+/** Send a browser from the gateway's address, or from the path without its slash, to the dashboard. */
+export function toDashboard(request: Request): Response {
+  return new Response(null, { status: 308, headers: { location: `/dashboard/${new URL(request.url).search}` } });
+}
+
 /** Answer with the build's file at the request's path. */
 export async function dashboard(request: Request, env: Env): Promise<Response> {
   const found = await env.ASSETS.fetch(request);

@@ -32,7 +32,14 @@ async def test_health_is_never_stored(gateway: Gateway, path: str) -> None:
     assert "no-store" in (await gateway.exchange("GET", path)).headers.get("cache-control")
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
+@pytest.mark.parametrize("path", ["/", "/dashboard"])
+async def test_the_gateways_address_leads_to_the_dashboard(gateway: Gateway, path: str) -> None:
+    for method in ("GET", "HEAD"):
+        answer = await gateway.exchange(method, f"{path}?view=topics")
+        assert (answer.status, answer.headers.get("location")) == (308, "/dashboard/?view=topics")
+
+
+@pytest.mark.parametrize("path", ["/", "/dashboard", "/health", "/ready", "/metrics"])
 async def test_other_methods_are_not_allowed(gateway: Gateway, path: str) -> None:
     answer = await gateway.exchange("POST", path, [("authorization", f"Bearer {gateway.key}")], b"x")
     assert_problem(answer, 405)
