@@ -1,11 +1,15 @@
 """The JSON API, assembled: publishing and administration, its OpenAPI document and its page."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 
+from dashboard import pages
 from dashboard.api import router as admin
 from dashboard.sources import router as sources
 from gateway_project import errors, stream_events
@@ -16,6 +20,20 @@ from topics.version import VERSION
 
 MOUNT = "/api/"
 """Where `gateway_project.urls` puts the API."""
+
+# Swagger UI sets styles on its elements, has pictures in its style sheet, and writes HTML: the rest is the dashboard's.
+_DOCUMENTATION_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
 
 
 class GatewayAPI(NinjaAPI):
@@ -46,13 +64,25 @@ def _name_problems(responses: dict[int, dict[str, Any]]) -> None:
             response["content"] = {CONTENT_TYPE: content["application/json"]}
 
 
+def _documentation(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    # The page takes a key, and the dashboard of the same origin keeps one: no script of others runs here either.
+    @require_safe
+    @wraps(view)
+    def secured(request: HttpRequest, **arguments: Any) -> HttpResponse:
+        response = view(request, **arguments)
+        pages.secure(response, _DOCUMENTATION_POLICY)
+        return response
+
+    return secured
+
+
 api = GatewayAPI(
     title="SSE gateway",
     version=VERSION,
     description=DESCRIPTION,
     docs_url="/docs",
     openapi_url="/v1/openapi.json",
-    docs_decorator=require_safe,
+    docs_decorator=_documentation,
     urls_namespace="api",
     openapi_extra={"tags": TAGS},
 )

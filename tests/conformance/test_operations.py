@@ -146,3 +146,7 @@ async def test_the_documentation_page_answers(gateway: Gateway) -> None:
     response = await gateway.http.get("/api/docs", follow_redirects=True)
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/html")
+    policy = {part.strip() for part in response.headers["content-security-policy"].split(";")}
+    assert policy >= {"default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"}
+    scripts = [part for part in policy if part.startswith("script-src")]
+    assert scripts in ([], ["script-src 'self'"]), "scripts of strangers would reach the key that is typed here"
