@@ -4,8 +4,8 @@ from benchmarks import results, table
 from benchmarks.figures import medians, ratio, significant
 from benchmarks.rows import ROWS
 
-WORKER, BESIDE = "gateway-worker", "gateway-uvicorn"
-SERVERS = (WORKER, "gateway-daphne", BESIDE)
+WORKER, PYTHON = "gateway-worker", ("gateway-uvicorn", "gateway-daphne")
+SERVERS = (WORKER, *PYTHON)
 
 
 def render(found: results.Results) -> str:
@@ -13,6 +13,7 @@ def render(found: results.Results) -> str:
     servers: list[str] = found["peers"]
     titles: dict[str, str] = found["titles"]
     facts = found["machine"]
+    beside = next((name for name in PYTHON if name in servers), None)
     lines = [
         "# The Worker beside Python",
         "",
@@ -26,7 +27,7 @@ def render(found: results.Results) -> str:
         "its many machines, not the copies of what an object writes. The figures say what the code costs, not how fast",
         "a deployment is. Here one thread runs all streams and all objects; deployed, each has one of its own.",
         "",
-        "| row | figure | " + " | ".join(titles[name] for name in servers) + f" | Worker to {titles[BESIDE]} |",
+        "| row | figure | " + " | ".join(titles[name] for name in servers) + f" | Worker to {'Python' if beside is None else titles[beside]} |",
         "|---|---|" + "---|" * (len(servers) + 1),
     ]
     for row_name, rounds in found["rows"].items():
@@ -38,7 +39,7 @@ def render(found: results.Results) -> str:
                 failed = sum("error" in each.get(name, {}) for each in rounds)
                 text = "failed" if value is None and failed else "—" if value is None else significant(value)
                 cells.append(text + (f", {failed} failed" if value is not None and failed else ""))
-            share = ratio(rounds, figure, WORKER, BESIDE)
+            share = None if beside is None else ratio(rounds, figure, WORKER, beside)
             cells.append("—" if share is None else significant(share))
             lines.append(f"| {row.title if position == 0 else ''} | {figure.title} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *table.notes(found)]) + "\n"
