@@ -14,6 +14,7 @@ def render(found: results.Results) -> str:
     titles: dict[str, str] = found["titles"]
     facts = found["machine"]
     beside = next((name for name in PYTHON if name in servers), None)
+    beside_title = "Python" if beside is None else titles[beside]
     lines = [
         "# The Worker beside Python",
         "",
@@ -27,7 +28,7 @@ def render(found: results.Results) -> str:
         "its many machines, not the copies of what an object writes. The figures say what the code costs, not how fast",
         "a deployment is. Here one thread runs all streams and all objects; deployed, each has one of its own.",
         "",
-        "| row | figure | " + " | ".join(titles[name] for name in servers) + f" | Worker to {'Python' if beside is None else titles[beside]} |",
+        "| row | figure | " + " | ".join(titles[name] for name in servers) + f" | Worker to {beside_title} |",
         "|---|---|" + "---|" * (len(servers) + 1),
     ]
     for row_name, rounds in found["rows"].items():
