@@ -78,7 +78,7 @@ tryfrontend:
 
 $(NODE_MODULES): frontend/package.json frontend/package-lock.json frontend/.npmrc
 	@cd frontend
-	npm ci --no-progress --loglevel=error
+	npm ci --ignore-scripts --no-progress --loglevel=error
 	touch node_modules/.installed
 
 $(DASHBOARD): $(NODE_MODULES) $(DASHBOARD_SOURCES)

@@ -126,3 +126,33 @@ def test_what_came_while_nobody_held_the_topic_was_missed_by_nobody(heard: Heard
     heard.mark(9)
     heard.event(10)
     assert heard.seen == ["1", "10"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"\xff\xfe",
+        b"E ",
+        b"E e 2 x",
+        b"E e two x i []",
+        b"E \xff 2 x i []",
+        b"E e 2 y i {",
+        b'E e 2 y i ["too", "few"]',
+        b"K e 2 x nowhere i []",
+        b"M e 2 x",
+        b"D i [",
+        b"N {",
+        b"what is this?",
+        b"Q" * 70_000,
+    ],
+    ids=lambda message: repr(message[:24]),
+)
+def test_what_no_node_has_said_is_logged_and_harms_no_message_behind_it(
+    heard: Heard, message: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard.channel._receive(message)
+    assert "message failed" in caplog.text
+    heard.event(2)
+    assert heard.seen[0] == "1"
+    assert heard.seen[-1] == "2"
