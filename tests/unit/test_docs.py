@@ -137,9 +137,10 @@ def test_every_log_event_is_in_the_reference() -> None:
             assert f"`{event}`" in text, (source.name, event)
 
 
-def test_every_test_that_delivery_names_is_there() -> None:
-    text = (ROOT / "docs" / "explanation" / "delivery.md").read_text(encoding="utf-8")
-    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
+@pytest.mark.parametrize("page", ["delivery.md", "security.md"])
+def test_every_test_that_an_explanation_names_is_there(page: str) -> None:
+    text = (ROOT / "docs" / "explanation" / page).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:cloudflare_worker/)?tests?/[\w/.]+?\.(?:py|ts))(?:::(\w+))?`", text)
     assert len(named) > 15
     for file, test in named:
         code = (ROOT / file).read_text(encoding="utf-8")
