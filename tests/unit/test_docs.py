@@ -137,6 +137,17 @@ def test_every_log_event_is_in_the_reference() -> None:
             assert f"`{event}`" in text, (source.name, event)
 
 
+def test_every_log_event_of_the_worker_is_in_its_reference() -> None:
+    text = read("cloudflare.md").partition("## Logs")[2].partition("\n## ")[0]
+    found = set()
+    for source in (ROOT / "cloudflare_worker" / "src").rglob("*.ts"):
+        code = source.read_text(encoding="utf-8")
+        found |= set(re.findall(r'\blog\(\s*"(\w+)",\s*"([^"]+)"', code))
+    assert ("info", "publish dropped") in found
+    for level, event in found:
+        assert f"| `{event}` | {level} |" in text, event
+
+
 @pytest.mark.parametrize("page", ["delivery.md", "security.md"])
 def test_every_test_that_an_explanation_names_is_there(page: str) -> None:
     text = (ROOT / "docs" / "explanation" / page).read_text(encoding="utf-8")
