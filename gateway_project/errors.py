@@ -12,12 +12,11 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from publishing.exceptions import problem as problem_of
 from publishing.validation import describe
 from topics.exceptions import InvalidInput, PlacementUnavailable, Refused
-from topics.problems import Problem, unauthorized
+from topics.problems import INTERNAL, Problem, unauthorized
 
 logger = logging.getLogger(__name__)
 
 _NOT_FOUND = Problem(404, "not-found", "There is nothing at this path; /api/docs lists the endpoints.")
-_INTERNAL_ERROR = Problem(500, "internal-error", "The gateway failed; its log says why. Try again.")
 BAD_REQUEST = Problem(400, "invalid-request", "The request is malformed; see /api/docs for what is taken.")
 TOO_LARGE = Problem(413, "too-large", "The body is larger than the gateway takes; send less in one request.")
 _FORBIDDEN = Problem(403, "origin-not-allowed", "This request is not allowed.")
@@ -56,7 +55,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer an unexpected exception (`handler500`), which Django has logged."""
-    return respond(_INTERNAL_ERROR)
+    return respond(INTERNAL)
 
 
 def install(api: NinjaAPI) -> None:
@@ -78,7 +77,7 @@ def install(api: NinjaAPI) -> None:
 
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     logger.error("request failed", exc_info=error, extra={"method": request.method, "path": request.path})
-    return respond(_INTERNAL_ERROR)
+    return respond(INTERNAL)
 
 
 def _api_not_found(request: HttpRequest, error: Http404) -> HttpResponse:

@@ -91,6 +91,10 @@ class Problem:
         ]
 
 
+INTERNAL = Problem(500, "internal-error", "The gateway failed; its log says why. Try again.")
+"""The answer when the fault is the gateway's own."""
+
+
 def unauthorized() -> Problem:
     """Return the one answer to a missing or wrong key: it tells nothing else (RFC 6750 §3)."""
     detail = "Send an API key as 'authorization: Bearer KEY' or 'x-api-key: KEY'."

@@ -17,15 +17,13 @@ from gateway_project.servers.daphne_response import Response, problem_response
 from gateway_project.servers.daphne_scope import ASGI
 from gateway_project.servers.daphne_transport import TransportWriter, is_plain, watch_peer, write
 from gateway_project.servers.limits import MAX_CLOSE_WAIT_SECONDS, UNREAD_BODY_DRAIN_BYTES
-from topics.problems import Problem
+from topics.problems import INTERNAL, Problem
 from topics.writer import EXTENSION, Framing
 
 if TYPE_CHECKING:
     from gateway_project.servers.daphne_channel import GatewayChannel
 
 logger = logging.getLogger(__name__)
-
-_INTERNAL_ERROR = Problem(500, "internal-error", "The request could not be answered; the log says why.")
 
 
 class Exchange:
@@ -311,7 +309,7 @@ class Exchange:
             logger.error("The application ended before its response was complete.")
         self._fail()
 
-    def _fail(self, problem: Problem = _INTERNAL_ERROR) -> None:
+    def _fail(self, problem: Problem = INTERNAL) -> None:
         if self.response_started:
             self.channel.abort()
             return

@@ -27,7 +27,7 @@ from gateway_project.servers.daphne_transport import (
     write,
 )
 from gateway_project.servers.limits import MAX_CLOSE_WAIT_SECONDS, READ_BUFFER_BYTES
-from topics.problems import Problem
+from topics.problems import INTERNAL, Problem
 from topics.wire.websocket import CLOSE_INTERNAL, CLOSE_NORMAL
 from topics.writer import EXTENSION, Framing
 
@@ -384,7 +384,7 @@ class GatewayWebSocketProtocol(WebSocketProtocol):
         elif self._deciding:
             if error is None:
                 logger.error("The application ended before it answered the handshake.")
-            self._refuse(Problem(500, "internal-error", "The request could not be answered; the log says why."))
+            self._refuse(INTERNAL)
         else:
             self._close(CLOSE_NORMAL if error is None else CLOSE_INTERNAL)
 

@@ -1,27 +1,24 @@
-"""HTTP/1.1 for uvicorn on httptools, made to keep the gateway's promises about bodies, streams and bad input."""
+"""One connection under uvicorn that speaks HTTP/1.1: whose turn it is to be answered, and how it ends."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
-import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from gateway_project.servers import limits
 from gateway_project.servers.uvicorn_deadline import Deadline
 from gateway_project.servers.uvicorn_exchange import STATUS_LINE, Exchange
-from gateway_project.servers.uvicorn_head import TOO_LARGE, Refused, RequestHead, invalid
+from gateway_project.servers.uvicorn_head import Refused, RequestHead, invalid
+from gateway_project.servers.uvicorn_requests import RequestReader
 from gateway_project.servers.uvicorn_websocket import GatewayWebSocketProtocol
 from gateway_project.servers.uvicorn_writer import Linger, UvicornWriter, notice_silence, reset
 from topics.asgi import Application, Scope
-from topics.problems import Problem
+from topics.problems import INTERNAL, Problem
 from topics.wire.sse import LAST_CHUNK
 from topics.writer import EXTENSION, Framing
-
-logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 75
 """How long a connection may stay open between two requests."""
@@ -33,7 +30,6 @@ _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _FRAMING = {"1.0": Framing.IDENTITY, "1.1": Framing.CHUNKED}
 
 _TIMEOUT = Problem(408, "timeout", "The request's headers did not arrive in time; send them at once.")
-_INTERNAL = Problem(500, "internal-error", "The gateway failed to answer; its log says why.")
 
 
 class GatewayHttpProtocol(asyncio.Protocol):
@@ -53,28 +49,19 @@ class GatewayHttpProtocol(asyncio.Protocol):
     __slots__ = (
         "_active",
         "_app_state",
-        "_begun",
         "_client",
         "_config",
         "_deadline",
-        "_deaf",
         "_drain_waiters",
         "_half_closed",
-        "_head",
-        "_header_timeout",
-        "_in_body",
-        "_in_headers",
         "_last_word",
         "_linger",
-        "_parser",
         "_peer_timeout",
         "_pipeline",
-        "_progress",
         "_read_paused",
+        "_reader",
         "_server",
         "_state",
-        "_unfinished",
-        "_upgrading",
         "_watched",
         "latest",
         "loop",
@@ -96,7 +83,6 @@ class GatewayHttpProtocol(asyncio.Protocol):
         self._config = config
         self._state = server_state
         self._app_state = app_state
-        self._header_timeout = header_timeout
         self._peer_timeout = peer_timeout
         self.loop = _loop or asyncio.get_running_loop()
         self.transport: asyncio.Transport
@@ -106,23 +92,14 @@ class GatewayHttpProtocol(asyncio.Protocol):
         # The exchange whose response is due; those behind it wait.
         self._active: Exchange | None = None
         self._pipeline: deque[Exchange] | None = None
-        self._parser = self._new_parser()
-        self._head = RequestHead()
         self._deadline = Deadline(self.loop)
+        # None when what comes is thrown away: a stream is running, or the connection ends after its answers.
+        self._reader: RequestReader | None = RequestReader(self, self._deadline, header_timeout)
         self._linger: Linger | None = None
-        # What comes from the client is thrown away: a stream is running, or the connection ends after its answers.
-        self._deaf = False
         # Answered after the responses that are still owed, then the connection is closed.
         self._last_word: Problem | None = None
         self._half_closed = False
-        self._in_headers = False
-        self._in_body = False
-        self._upgrading = False
         self._watched = False
-        # Bytes that came without completing anything: an endless header, trailer or chunk extension.
-        self._unfinished = 0
-        self._begun = 0
-        self._progress = False
         self._read_paused = False
         self._drain_waiters: list[asyncio.Future[None]] = []
 
@@ -134,20 +111,21 @@ class GatewayHttpProtocol(asyncio.Protocol):
         self._client = _address(transport.get_extra_info("peername"))
         self._server = _address(transport.get_extra_info("sockname"))
         self._state.connections.add(self)  # type: ignore[arg-type]
-        self._deadline.set(self._header_timeout, self._headers_late)
+        if self._reader is not None:
+            self._reader.expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application and let everything go."""
         self.lost = True
         self._state.connections.discard(self)
-        self._deadline.stop()
+        self._read_no_more()
         if self._linger is not None:
             self._linger.stop()
         if self._active is not None:
             self._active.disconnect()
         self._pipeline = self._active = self.latest = None
-        self._parser = None
-        self.resume_writing()
+        if self.write_paused:
+            self.resume_writing()
 
     def eof_received(self) -> bool:
         """A half-close: gone for a stream or an unfinished request; others still get their answer."""
@@ -158,7 +136,7 @@ class GatewayHttpProtocol(asyncio.Protocol):
         elif active is None or active.streaming or active.more_body:
             self._gone()
         else:
-            if self._in_body and self.latest is not None:
+            if self.latest is not None and self._reader is not None and self._reader.in_body:
                 self._forget(self.latest)
             self._end_after_answers()
         return True
@@ -173,10 +151,11 @@ class GatewayHttpProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The transport holds little or nothing, or is lost."""
         self.write_paused = False
-        waiters, self._drain_waiters = self._drain_waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        if self._drain_waiters:
+            waiters, self._drain_waiters = self._drain_waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
         if self._active is not None and self._active.writer is not None:
             self._active.writer.resumed()
 
@@ -211,128 +190,104 @@ class GatewayHttpProtocol(asyncio.Protocol):
         else:
             self._active.keep_alive = False
 
-    # Bytes in
+    # Requests
 
     def data_received(self, data: bytes) -> None:
         """Parse, unless nobody will want the result."""
         if self._linger is not None:
             self._linger.received()
             return
-        if self._deaf:
+        reader = self._reader
+        if reader is None:
             return
-        at_start = not (self._in_headers or self._in_body)
-        self._begun = 0
-        self._progress = False
-        self._feed(data)
-        if self._listens() and (self._in_headers or self._in_body):
-            if self._progress:
-                self._unfinished = 0
-            elif at_start or not self._begun:
-                self._unfinished += len(data)
-            if self._unfinished > limits.MAX_HEADER_BYTES:
-                self._fail(TOO_LARGE if self._in_headers else invalid("A chunk's framing has no end."))
-            elif self._in_headers and not self._deadline.is_set:
-                self._deadline.set(self._header_timeout, self._headers_late)
-            elif self._in_body and self._active is None:
-                # The rest of a body that nobody reads: it may take its time, but not stop.
-                self._deadline.set(limits.LINGER_TOTAL_SECONDS, self._close)
+        reader.feed(data)
+        if reader.in_body and self._active is None and self._reader is not None:
+            # The rest of a body that nobody reads: it may take its time, but not stop.
+            self._deadline.set(limits.LINGER_TOTAL_SECONDS, self._close)
 
-    def _listens(self) -> bool:
-        return not (self._deaf or self.lost)
-
-    def _feed(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            cause = error.__context__
-            if isinstance(cause, Refused):
-                self._fail(cause.problem)
-            elif cause is not None:
-                logger.error("The HTTP parser's callback failed", exc_info=cause)
-                self._fail(_INTERNAL)
-            else:
-                self._fail(invalid(f"The request is not HTTP/1.1 as in RFC 9112: {error}."))
-
-    # Parser callbacks
-
-    def on_message_begin(self) -> None:
-        """The first byte of a request."""
-        if self._deaf:
-            return
-        self._deadline.clear()
-        self._begun += 1
-        self._in_headers = True
-        self._unfinished = 0
-        self._head = RequestHead()
-        self._upgrading = False
-
-    def on_url(self, url: bytes) -> None:
-        """Gather a part of the request target."""
-        if not self._deaf:
-            self._head.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One field of the header section, or of the trailers."""
-        if not self._deaf:
-            self._head.add(name, value)
-
-    def on_headers_complete(self) -> None:
+    def head_received(self, head: RequestHead, method: bytes, version: str, *, keep_alive: bool) -> Exchange | None:
         """Dispatch: the application decides on the headers; the body waits for `receive`."""
-        if self._deaf:
-            return
-        self._deadline.clear()
-        self._in_headers = False
-        parser, head = self._parser, self._head
-        version = parser.get_http_version()
-        method = parser.get_method()
-        head.complete(method, version)
-        if parser.should_upgrade():
-            self._upgrading = True
-            return
-        self._in_body = self._progress = True
         has_body = head.chunked or bool(head.content_length)
         writer = None if has_body else UvicornWriter(self, self.transport, _FRAMING[version])
         exchange = Exchange(
             self,
-            self._scope(method, version, writer),
+            self._scope(head, method, version, writer),
             writer,
             remaining=None if head.chunked else (head.content_length or 0),
             expects_continue=head.expects_continue and version == "1.1",
-            keep_alive=version == "1.1" and parser.should_keep_alive(),
+            keep_alive=keep_alive,
         )
         if self._active is None:
             self.latest = exchange
             self._start(exchange)
-            return
+            return exchange
         if self._pipeline is None:
             self._pipeline = deque()
         if len(self._pipeline) < MAX_PIPELINED:
             self.latest = exchange
             self.pause_reading()
             self._pipeline.append(exchange)
-        else:
+            return exchange
+        self._end_after_answers()
+        return None
+
+    def body_discarded(self) -> None:
+        """The body of a request that was answered before has come: the connection is idle."""
+        self._deadline.set(IDLE_SECONDS, self._close)
+
+    def websocket_requested(self, head: RequestHead, rest: bytes) -> None:
+        """Hand the connection over to WebSocket.
+
+        Args:
+            head: Of the handshake.
+            rest: What came behind it already.
+        """
+        if self._active is not None:
+            # A handshake behind a request that is not answered yet: no client does this in earnest.
             self._end_after_answers()
-
-    def on_body(self, body: bytes) -> None:
-        """Hand body bytes to the request that they belong to, or drop them when it is answered."""
-        if self._deaf or self._upgrading:
             return
-        self._progress = True
-        cast("Exchange", self.latest).body_received(body)
-
-    def on_message_complete(self) -> None:
-        """The end of a request."""
-        if self._deaf or self._upgrading:
+        if head.chunked or head.content_length:
+            self.refuse(invalid("A WebSocket handshake has no body (RFC 6455 §4.1)."))
             return
-        self._in_body = False
-        cast("Exchange", self.latest).body_complete()
-        if self._active is None:
-            self._deadline.set(IDLE_SECONDS, self._close)
+        try:
+            path, raw_path, query = head.target()
+        except Refused as refused:
+            self.refuse(refused.problem)
+            return
+        self._read_no_more()
+        self._state.connections.discard(self)
+        protocol = GatewayWebSocketProtocol(self._config, self._state, self._app_state, peer_timeout=self._peer_timeout)
+        protocol.connection_made(self.transport)
+        self.transport.set_protocol(protocol)
+        protocol.handshake(path, raw_path, query, head.fields, rest)
 
-    def _scope(self, method: bytes, version: str, writer: UvicornWriter | None) -> Scope:
-        path, raw_path, query = self._head.target()
+    def head_late(self) -> None:
+        """The headers did not arrive in time."""
+        if self._reader is None or not self._reader.in_headers:
+            self.transport.close()
+        elif self._active is not None:
+            self._end_after_answers()
+        else:
+            self.refuse(_TIMEOUT)
+
+    def refuse(self, problem: Problem) -> None:
+        """Answer a request that cannot be understood, after the responses that are owed before it."""
+        culprit = self.latest if self._reader is not None and self._reader.in_body else None
+        self._read_no_more()
+        if culprit is not None:
+            self._forget(culprit)
+        if self._active is not None and self._active is not culprit:
+            self._last_word = problem
+            self.resume_reading()
+        elif culprit is not None and culprit.sent_anything:
+            self._active = None
+            self._close_slowly()
+        else:
+            self._active = None
+            self._answer_problem(problem)
+
+    def _scope(self, head: RequestHead, method: bytes, version: str, writer: UvicornWriter | None) -> Scope:
+        path, raw_path, query = head.target()
         return {
             "type": "http",
             "asgi": _ASGI,
@@ -343,7 +298,7 @@ class GatewayHttpProtocol(asyncio.Protocol):
             "raw_path": raw_path,
             "query_string": query,
             "root_path": "",
-            "headers": self._head.fields,
+            "headers": head.fields,
             "client": self._client,
             "server": self._server,
             "extensions": {} if writer is None else {EXTENSION: {"writer": writer}},
@@ -351,58 +306,11 @@ class GatewayHttpProtocol(asyncio.Protocol):
 
     def _start(self, exchange: Exchange) -> None:
         self._active = exchange
-        task = self.loop.create_task(exchange.run(cast("Application", self._config.loaded_app)))
-        self._state.tasks.add(task)
-        task.add_done_callback(self._state.tasks.discard)
-
-    def _new_parser(self) -> Any:
-        parser = httptools.HttpRequestParser(self)
-        # What comes behind a request that said `connection: close` is dropped, not an error.
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        return parser
-
-    # Upgrade
-
-    def _upgrade(self, rest: bytes) -> None:
-        if self._deaf:
-            return
-        head, method = self._head, self._parser.get_method()
-        version = self._parser.get_http_version()
-        websocket = any(name == b"upgrade" and value.lower() == b"websocket" for name, value in head.fields)
-        if method == b"CONNECT":
-            self._fail(invalid("This is no proxy: CONNECT is not understood."))
-        elif websocket and method == b"GET" and version == "1.1":
-            self._upgrade_to_websocket(rest)
-        else:
-            # An upgrade that is not spoken here is to be ignored (RFC 9110 §7.8): Java's HttpClient offers h2c with
-            # every first request. The parser insists on its own way, so it gets the request again without.
-            again = [method, b" ", head.url, b" HTTP/", version.encode(), b"\r\n"]
-            for name, value in head.fields:
-                if name != b"upgrade":
-                    again += [name, b": ", value, b"\r\n"]
-            self._parser = self._new_parser()
-            self._feed(b"".join([*again, b"\r\n"]) + rest)
-
-    def _upgrade_to_websocket(self, rest: bytes) -> None:
-        if self._active is not None:
-            # A handshake behind a request that is not answered yet: no client does this in earnest.
-            self._end_after_answers()
-            return
-        if self._head.chunked or self._head.content_length:
-            self._fail(invalid("A WebSocket handshake has no body (RFC 6455 §4.1)."))
-            return
-        try:
-            path, raw_path, query = self._head.target()
-        except Refused as refused:
-            self._fail(refused.problem)
-            return
-        self._deadline.stop()
-        self._state.connections.discard(self)
-        protocol = GatewayWebSocketProtocol(self._config, self._state, self._app_state, peer_timeout=self._peer_timeout)
-        protocol.connection_made(self.transport)
-        self.transport.set_protocol(protocol)
-        protocol.handshake(path, raw_path, query, self._head.fields, rest)
-        self._parser = None
+        application: Application = self._config.loaded_app
+        task = self.loop.create_task(exchange.run(application))
+        tasks = self._state.tasks
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     # Answers
 
@@ -412,9 +320,8 @@ class GatewayHttpProtocol(asyncio.Protocol):
         if exchange is None or exchange.streaming:
             return
         exchange.streaming = True
-        self._deaf = True
-        self._deadline.stop()
-        self._pipeline = self._parser = None
+        self._read_no_more()
+        self._pipeline = None
         self.resume_reading()
         self._watch()
         if self._half_closed:
@@ -439,17 +346,17 @@ class GatewayHttpProtocol(asyncio.Protocol):
             return
         if self._pipeline and exchange.keep_alive:
             self._start(self._pipeline.popleft())
-            if not self._pipeline and not self._deaf:
+            if not self._pipeline and self._reader is not None:
                 self.resume_reading()
         elif self._last_word is not None:
             self._answer_problem(self._last_word)
-        elif self._deaf or not exchange.keep_alive:
+        elif self._reader is None or not exchange.keep_alive:
             self._close_slowly()
         else:
             self.resume_reading()
-            if self._in_body:
+            if self._reader.in_body:
                 self._deadline.set(limits.LINGER_TOTAL_SECONDS, self._close)
-            elif not self._in_headers:
+            elif not self._reader.in_headers:
                 self._deadline.set(IDLE_SECONDS, self._close)
 
     def application_failed(self, exchange: Exchange) -> None:
@@ -461,24 +368,7 @@ class GatewayHttpProtocol(asyncio.Protocol):
         else:
             exchange.disconnect()
             self._active = None
-            self._answer_problem(_INTERNAL, bodiless=exchange.scope["method"] == "HEAD")
-
-    def _fail(self, problem: Problem) -> None:
-        """Answer a request that cannot be understood, after the responses that are owed before it."""
-        self._deadline.clear()
-        self._deaf = True
-        culprit = self.latest if self._in_body else None
-        if culprit is not None:
-            self._forget(culprit)
-        if self._active is not None and self._active is not culprit:
-            self._last_word = problem
-            self.resume_reading()
-        elif culprit is not None and culprit.sent_anything:
-            self._active = None
-            self._close_slowly()
-        else:
-            self._active = None
-            self._answer_problem(problem)
+            self._answer_problem(INTERNAL, bodiless=exchange.scope["method"] == "HEAD")
 
     def _answer_problem(self, problem: Problem, *, bodiless: bool = False) -> None:
         if self._linger is not None or self.lost or self.transport.is_closing():
@@ -492,6 +382,13 @@ class GatewayHttpProtocol(asyncio.Protocol):
 
     # Ends
 
+    def _read_no_more(self) -> None:
+        """Throw away what comes from now on; nothing is waited for either."""
+        if self._reader is not None:
+            self._deadline.stop()
+            self._reader.stop()
+            self._reader = None
+
     def _forget(self, exchange: Exchange) -> None:
         """A request that came to no end."""
         exchange.disconnect()
@@ -500,15 +397,13 @@ class GatewayHttpProtocol(asyncio.Protocol):
 
     def _end_after_answers(self) -> None:
         """Hear nothing more; close when every response that is owed has been sent."""
-        self._deaf = True
-        self._deadline.clear()
+        self._read_no_more()
         last = self._pipeline[-1] if self._pipeline else self._active
         if last is not None:
             last.keep_alive = False
 
     def _close_slowly(self, stuck_after: float = limits.LINGER_TOTAL_SECONDS) -> None:
-        self._deaf = True
-        self._deadline.clear()
+        self._read_no_more()
         if self._linger is not None or self.lost or self.transport.is_closing():
             return
         self._linger = Linger(self.transport, stuck_after=stuck_after, half_closed=self._half_closed)
@@ -529,14 +424,6 @@ class GatewayHttpProtocol(asyncio.Protocol):
         if not self._watched:
             self._watched = True
             notice_silence(self.transport, self._peer_timeout)
-
-    def _headers_late(self) -> None:
-        if not self._in_headers:
-            self.transport.close()
-        elif self._active is not None:
-            self._end_after_answers()
-        else:
-            self._fail(_TIMEOUT)
 
 
 def _address(name: Any) -> tuple[str, int] | None:

@@ -21,7 +21,7 @@ from websockets.server import ServerProtocol
 
 from gateway_project.servers import limits
 from gateway_project.servers.uvicorn_writer import Linger, UvicornWriter, notice_silence, reset
-from topics.problems import Problem
+from topics.problems import INTERNAL, Problem
 from topics.wire.websocket import CLOSE_INTERNAL, CLOSE_NORMAL, CLOSE_RESTART
 from topics.writer import EXTENSION, Framing
 
@@ -310,7 +310,7 @@ class GatewayWebSocketProtocol(WebSocketsSansIOProtocol):
             self._close_frame(CLOSE_INTERNAL)
             self._close_slowly()
         else:
-            self._answer_problem(Problem(500, "internal-error", "The gateway failed to answer; its log says why."))
+            self._answer_problem(INTERNAL)
 
     async def receive(self) -> ASGIReceiveEvent:
         """ASGI: the next message."""
