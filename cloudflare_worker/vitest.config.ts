@@ -23,11 +23,11 @@ function project(name: string, include: string[], settings: Record<string, strin
 export default defineConfig({
   test: {
     projects: [
-      project("gateway", ["test/!(dedupe).test.ts"], {
+      project("gateway", ["test/!(dedupe|parts).test.ts"], {
         // Small, so that a few sockets fill an object and the next ones go to its parts.
         GATEWAY_TOPIC_SOCKETS: "120",
       }),
-      project("dedupe", ["test/dedupe.test.ts"], { GATEWAY_DEDUPE_SECONDS: "60", GATEWAY_TOPIC_SOCKETS: "2" }),
+      project("small", ["test/{dedupe,parts}.test.ts"], { GATEWAY_DEDUPE_SECONDS: "60", GATEWAY_TOPIC_SOCKETS: "2" }),
     ],
   },
 });

@@ -11,6 +11,12 @@ import { settingsOf, type Settings } from "./settings";
 
 /** Most events in one batch. */
 const MAX_BATCH = 1000;
+/**
+ * So many events of a batch are published before the streams that they go to have time to write them, in milliseconds.
+ * The calls of a batch leave the runtime no pause by themselves: readers as fast as any would be taken for slow.
+ */
+const TURN_EVENTS = 32;
+const TURN_MS = 10;
 const FIELDS = ["topics", "id", "data", "event", "retry"];
 
 export async function publishJson(request: Request, scene: Scene): Promise<Response> {
@@ -32,7 +38,8 @@ export async function publishBatch(request: Request, scene: Scene): Promise<Resp
   }
   const results: object[] = [];
   let decided = false;
-  for (const item of events as unknown[]) {
+  for (const [index, item] of (events as unknown[]).entries()) {
+    if (index % TURN_EVENTS === TURN_EVENTS - 1) await scheduler.wait(TURN_MS);
     try {
       results.push(await publishOne(scene, readEvent(item, settings, "The event")));
       decided = true;

@@ -75,7 +75,7 @@ export class Directory extends DurableObject<Env> {
   private readonly sql: SqlStorage;
   // Connections that ended before they had registered: their registration comes too late.
   private readonly ended = new Set<string>();
-  // Counts of the last seconds, for the rates; hibernation forgets them, as nothing has happened then.
+  // Counts of the last seconds, one for each, for the rates; hibernation forgets them, as nothing has happened then.
   private readonly recent: { at: number; counts: Counts }[] = [];
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -151,7 +151,7 @@ export class Directory extends DurableObject<Env> {
   detach(id: string, topics: string[] | null): boolean {
     const number = this.numberOf(id);
     if (number === null) {
-      if (this.ended.size >= MOST_ENDED) this.ended.clear();
+      if (this.ended.size >= MOST_ENDED) this.ended.delete(this.ended.values().next().value ?? "");
       this.ended.add(id);
       return false;
     }
@@ -247,12 +247,17 @@ export class Directory extends DurableObject<Env> {
         counts[name],
       );
     }
-    this.recent.push({ at: now, counts });
+    const newest = this.recent.at(-1);
+    if (newest !== undefined && now - newest.at < 1000) {
+      for (const name of COUNTERS) newest.counts[name] += counts[name];
+      return;
+    }
+    this.recent.push({ at: now, counts: { ...counts } });
+    this.forgetOld(now);
   }
 
   totals(): Totals {
-    const from = Date.now() - RATE_SECONDS * 1000;
-    while ((this.recent[0]?.at ?? from) < from) this.recent.shift();
+    this.forgetOld(Date.now());
     const stored = new Map(
       this.sql
         .exec<{ name: string; value: number }>("SELECT name, value FROM counters")
@@ -276,6 +281,11 @@ export class Directory extends DurableObject<Env> {
   /** Answer: who gets this knows that the lists can be reached. */
   check(): true {
     return true;
+  }
+
+  private forgetOld(now: number): void {
+    const from = now - RATE_SECONDS * 1000;
+    while ((this.recent[0]?.at ?? from) < from) this.recent.shift();
   }
 
   private hold(number: number, topics: readonly string[]): void {

@@ -71,7 +71,7 @@ export class Outbox {
 
   /** Append one frame and apply the limits. */
   put(frame: string, topics: readonly string[] = []): void {
-    if (this.ended) return;
+    if (this.ended || this.finishing) return;
     this.finishComment?.();
     const bytes = encode(frame);
     this.queue.push({ bytes, topics });
@@ -134,8 +134,9 @@ export class Outbox {
     };
   }
 
-  /** End the stream once what waits has been written. */
+  /** End the stream once what waits has been written; what is put from now on is left out. */
   finish(): void {
+    if (this.finishing) return;
     if (this.queue.length > 0 || this.writing > 0) {
       setTimeout(() => {
         this.reset();

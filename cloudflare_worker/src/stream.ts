@@ -7,7 +7,17 @@ import { Outbox } from "./outbox";
 import type { Scene } from "./publish";
 import { settingsOf } from "./settings";
 import { objectName } from "./topic/names";
-import { controlFrame, LINK_HEADER, MORE, readMessage, type Control, type Link, type Text } from "./wire/link";
+import { asked } from "./routing";
+import {
+  controlFrame,
+  FULL_HEADER,
+  LINK_HEADER,
+  MORE,
+  readMessage,
+  type Control,
+  type Link,
+  type Text,
+} from "./wire/link";
 import { KEEP_ALIVE } from "./wire/sse";
 
 export const SSE_HEADERS = {
@@ -26,14 +36,15 @@ const MOST_WAITING = 4;
 
 /** Ask a topic's object for a socket, and its part where the object is full. */
 export async function openSocket(scene: Scene, topic: string, link: Link, request: Request): Promise<Response> {
-  let part: number | null = null;
+  let next: { part: number | null; full: number } = { part: null, full: 0 };
   for (let tries = 0; tries < MOST_TRIES; tries += 1) {
     const headers = new Headers(request.headers);
     headers.set(LINK_HEADER, encodeURIComponent(JSON.stringify(link)));
-    const stub = scene.env.TOPICS.getByName(objectName(topic, part));
-    const answer: Response = await stub.fetch("https://topic/", { headers });
-    if (answer.status !== 200) return answer;
-    ({ part } = await answer.json<{ part: number | null }>());
+    headers.set(FULL_HEADER, String(next.full));
+    const stub = scene.env.TOPICS.getByName(objectName(topic, next.part));
+    const [answer] = await asked<Response>([stub.fetch("https://topic/", { headers })]);
+    if (answer?.status !== 200) return answer ?? Response.error();
+    next = await answer.json();
   }
   throw new Unavailable();
 }
@@ -48,6 +59,7 @@ export class Stream {
   // While the client is given what it missed: that, and what is live.
   private merge: Merge<Text & Past> | null = null;
   private readonly waiting: [topic: string, text: Text][] = [];
+  private waitingSize = 0;
   private paced = 0;
   private ended = false;
   private heartbeat: ReturnType<typeof setTimeout>;
@@ -133,8 +145,10 @@ export class Stream {
       }
       await this.writePaced(next.topic, next.item);
     }
-    for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift())
+    for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) {
+      this.waitingSize -= next[1].frame.length;
       await this.writePaced(...next);
+    }
     this.merge = null;
   }
 
@@ -156,11 +170,14 @@ export class Stream {
     socket.addEventListener("message", ({ data }) => {
       this.receive(topic, socket, data as string);
     });
-    socket.addEventListener("close", () => {
+    // The object has gone: a stream that goes on would miss what it has not been told of.
+    const gone = () => {
       close(socket);
-      // The object has gone: a stream that goes on would miss what it has not been told of.
       this.outbox.finish();
-    });
+    };
+    socket.addEventListener("close", gone);
+    // One that failed, and did not merely go, is told so and not closed.
+    socket.addEventListener("error", gone);
     socket.accept();
     if (this.ended) close(socket);
   }
@@ -180,8 +197,10 @@ export class Stream {
       return;
     }
     this.waiting.push([topic, message]);
+    this.waitingSize += message.frame.length;
+    const { outboxEvents, outboxBytes } = settingsOf(this.scene.env);
     // Its client comes back, and is given these with the rest.
-    if (this.waiting.length > MOST_WAITING * settingsOf(this.scene.env).outboxEvents) this.outbox.finish();
+    if (this.waiting.length > MOST_WAITING * outboxEvents || this.waitingSize > MOST_WAITING * outboxBytes) this.end();
   }
 
   private write(topic: string, { key, frame }: Text): void {

@@ -7,8 +7,9 @@
 
 import { DurableObject } from "cloudflare:workers";
 import type { Event } from "./events";
-import { refusal } from "./exceptions";
+import { Refused, refusal, Unavailable } from "./exceptions";
 import type { Kept, Standing } from "./history/log";
+import { log } from "./logs";
 import { problemOf } from "./problems";
 import type { Env } from "./settings";
 import type { Delivery, Description, Drop, Look } from "./topic/answers";
@@ -18,14 +19,16 @@ import { Delivering } from "./topic/delivering";
 import { Here } from "./topic/here";
 import { send, type Member } from "./topic/members";
 import { Parts } from "./topic/parts";
-import { Relays, type Relayed } from "./topic/relays";
+import { Relays, type Handed, type Relayed } from "./topic/relays";
 import {
   controlMessage,
   eventMessage,
   isWebSocket,
+  FULL_HEADER,
   LINK_HEADER,
   MORE,
   Outgoing,
+  type Format,
   type Link,
   type Start,
 } from "./wire/link";
@@ -35,6 +38,9 @@ import { CLOSE_NORMAL, CLOSE_POLICY, CLOSE_TOO_BIG, CLOSE_TRY_AGAIN, MAX_MESSAGE
 /** Events of one page of a replay: a quarter of the smallest outbox that is sensible. */
 const PAGE_EVENTS = 64;
 
+/** Figures of a connection that is being opened. */
+const NOTHING_YET: Known = { sent: 0, pending: null, pending_bytes: null, behind_since: null };
+
 export class Topic extends DurableObject<Env> {
   private readonly here: Here;
   private readonly out: Delivering;
@@ -42,7 +48,6 @@ export class Topic extends DurableObject<Env> {
   private readonly relays: Relays;
   private readonly commands: Commands;
   private readonly asking: Asking;
-  private readonly closed = new Set<string>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -63,6 +68,8 @@ export class Topic extends DurableObject<Env> {
     // Answered by the runtime: a client that asks for a sign of life wakes nobody.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('{"type":"ping"}', '{"type":"pong"}'));
     for (const id of this.here.members.interrupted) ctx.waitUntil(this.end(id, CLOSE_TRY_AGAIN, "come back"));
+    // Their sockets ended with the object's last life, which could not let go of their topics.
+    for (const id of this.here.orphans) ctx.waitUntil(this.left(id, "websocket-json"));
   }
 
   // What Workers ask
@@ -71,11 +78,16 @@ export class Topic extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     const link = JSON.parse(decodeURIComponent(request.headers.get(LINK_HEADER) ?? "null")) as Link;
     const { members, settings } = this.here;
-    if (link.format !== "tail" && members.size + this.out.held.size >= settings.topicSockets) return this.parts.full();
+    if (link.format !== "tail" && members.size + this.out.held.size >= settings.topicSockets) {
+      return this.parts.full(Number(request.headers.get(FULL_HEADER) ?? 0));
+    }
     try {
       return await this.open(link);
     } catch (error) {
-      return problemOf(error).response();
+      if (error instanceof Refused) return problemOf(error).response();
+      // Another object failed: this one is none the worse for it, and nor is the client that tries again.
+      log("error", "connection not opened", { topic: this.here.name, error: String(error) });
+      return problemOf(new Unavailable()).response();
     }
   }
 
@@ -105,20 +117,27 @@ export class Topic extends DurableObject<Env> {
     const number = log?.append(event, key, now) ?? null;
     const until = answered?.remember(event.id, { connections, key }, now) ?? null;
     members.published(event.id, event.time);
-    let delivered = this.out.deliver(new Outgoing(event, key, name, number));
-    const others: Promise<number>[] = [];
-    for (const part of this.parts.taken) others.push(part.fanOut(event, key, number));
-    others.push(this.relays.hand({ event, key, topic: name, number }));
+    const handed = [
+      { delivered: this.out.deliver(new Outgoing(event, key, name, number)), connections: members.connections },
+    ];
     try {
-      for (const count of await Promise.all(others)) delivered += count;
+      const others = [...this.parts.hand(event, key, number), ...this.relays.hand({ event, key, topic: name, number })];
+      handed.push(...(await Promise.all(others)));
     } catch (error) {
       // The publisher is told to try again, and then it must not be told that all is well.
       answered?.revoke(event.id);
       throw error;
     }
+    const reached = sum(handed, "connections");
+    // All that it had were of objects that had crashed: nobody was there.
+    if (reached === 0 && log === null) {
+      answered?.revoke(event.id);
+      return null;
+    }
+    if (reached !== connections) answered?.remember(event.id, { connections: reached, key }, now);
     if (number !== null) await this.keepUntil(number);
     if (until !== null) await this.wakeBy(until);
-    return { connections, delivered, repeated: false, key };
+    return { connections: reached, delivered: sum(handed, "delivered"), repeated: false, key };
   }
 
   /** Show a dropped publish to the tails. */
@@ -128,10 +147,8 @@ export class Topic extends DurableObject<Env> {
 
   async describe(): Promise<Description> {
     const nodes = new Set(this.here.members.nodes());
-    for (const ids of this.here.ledger.relays.values()) for (const node of ids.values()) nodes.add(node);
-    for (const part of await Promise.all(this.parts.taken.map((part) => part.describe()))) {
-      for (const node of part.nodes) nodes.add(node);
-    }
+    for (const relays of this.here.ledger.relays.values()) for (const { node } of relays.values()) nodes.add(node);
+    for (const part of await this.parts.describe()) for (const node of part.nodes) nodes.add(node);
     const { events, last } = this.here.members.counters;
     const [newest] = this.here.log?.newest(1, null) ?? [];
     return {
@@ -170,6 +187,8 @@ export class Topic extends DurableObject<Env> {
 
   /** Say what has been written to a connection, and what waits for it; null when it is not here. */
   async figures(id: string): Promise<Known | null> {
+    // It has been listed, and its socket is about to be opened: it is here, and nothing has been written to it.
+    if (this.out.held.has(id) && this.here.members.get(id) === undefined) return NOTHING_YET;
     return (await this.asking.ask(id)) ?? this.parts.ask((part) => part.figures(id));
   }
 
@@ -186,33 +205,35 @@ export class Topic extends DurableObject<Env> {
 
   /** Let go of what is too old to be kept, or to be remembered. */
   override async alarm(): Promise<void> {
-    const { log, answered, directory, name } = this.here;
+    const { log, answered, name } = this.here;
     const now = Date.now();
     const until = answered?.forget(now) ?? null;
     if (until !== null) await this.wakeBy(until);
     log?.evict(now);
     if (log === null) this.here.tidy(this.out.held.size);
-    else if (log.size === 0) await directory.keep(name, false);
+    else if (log.size === 0) await this.here.list((directory) => directory.keep(name, false));
     else await this.keepUntil(0);
   }
 
   // What other objects of this class ask
 
   /** Hand an event to the connections of this part. */
-  fanOut(event: Event, key: string, number: number | null): number {
-    this.here.members.published(event.id, event.time);
-    return this.out.deliver(new Outgoing(event, key, this.here.name, number));
+  fanOut(event: Event, key: string, number: number | null): Handed {
+    const { members, name } = this.here;
+    members.published(event.id, event.time);
+    const delivered = this.out.deliver(new Outgoing(event, key, name, number));
+    return { delivered, connections: members.connections };
   }
 
   /** Take note of how many connections a part has. */
   report(part: number, connections: number): void {
-    this.here.ledger.setPart(part, connections);
+    this.parts.take(part, connections);
     this.here.tidy(this.out.held.size);
   }
 
   /** Hold the topic for a connection whose socket another object has. */
   addRelay(home: string, id: string, node: string): void {
-    this.here.ledger.addRelay({ home, id, node });
+    this.here.ledger.addRelay(home, id, node);
   }
 
   removeRelay(home: string, id: string): void {
@@ -230,7 +251,7 @@ export class Topic extends DurableObject<Env> {
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     const { id, format } = socket.deserializeAttachment() as Member;
     if (!isWebSocket(format)) {
-      if (message === MORE) await this.out.sendPage(id);
+      if (message === MORE) await this.orComeBack(id, () => this.out.sendPage(id));
       else this.asking.answer(id, message as string);
       return;
     }
@@ -239,20 +260,34 @@ export class Topic extends DurableObject<Env> {
       await this.end(id, CLOSE_TOO_BIG, "message too big");
       return;
     }
-    if (!(await this.commands.obey(id, message))) await this.end(id, CLOSE_POLICY, "bad messages");
+    await this.orComeBack(id, async () => {
+      if (!(await this.commands.obey(id, message))) await this.end(id, CLOSE_POLICY, "bad messages");
+    });
   }
 
   override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
-    const member = socket.deserializeAttachment() as Member;
     // The runtime sends no close frame in answer by itself, and keeps the connection until there is one.
     reply(socket, code);
-    // One that this object has closed has been taken out of everything already.
-    if (!this.closed.delete(member.id)) await this.left(member.id, member);
+    await this.gone(socket);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
+    await this.gone(socket);
+  }
+
+  private async gone(socket: WebSocket): Promise<void> {
     const member = socket.deserializeAttachment() as Member;
-    await this.left(member.id, member);
+    if (!member.ended) await this.left(member.id, member.format);
+  }
+
+  /** Do what a connection waits for. When another object fails it, it is closed rather than left to wait. */
+  private async orComeBack(id: string, act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      log("error", "connection ended", { topic: this.here.name, connection: id, error: String(error) });
+      await this.end(id, CLOSE_TRY_AGAIN, "the gateway could not do it; come back");
+    }
   }
 
   private async open(link: Link): Promise<Response> {
@@ -277,8 +312,8 @@ export class Topic extends DurableObject<Env> {
       try {
         await this.register(id, node, client);
       } catch (error) {
-        this.out.held.end(id);
-        await this.relays.drop(id);
+        // What it holds already, and what an answer that was lost may have listed. What fails again is told with the first.
+        await this.left(id, format).catch(() => undefined);
         throw error;
       }
     }
@@ -287,12 +322,24 @@ export class Topic extends DurableObject<Env> {
     if (client !== undefined) {
       send(inner, JSON.stringify({ type: "open", connection: id, topics: client.topics, node }));
       if (resume === undefined) this.out.release(id, new Map());
-      else this.ctx.waitUntil(this.out.catchUp(id, client.topics, resume));
+      // Whatever the client asks for meanwhile comes after.
+      else this.ctx.waitUntil(this.orComeBack(id, () => this.catchUp(id, client.topics, resume)));
     } else if (resume !== undefined) {
       this.out.begin(id, resume);
     }
-    if (format !== "tail") await this.parts.report();
+    if (format !== "tail") {
+      try {
+        await this.parts.report();
+      } catch (error) {
+        await this.end(id, CLOSE_TRY_AGAIN, "come back");
+        throw error;
+      }
+    }
     return new Response(null, { status: 101, webSocket: outer });
+  }
+
+  private async catchUp(id: string, topics: readonly string[], resume: Start): Promise<void> {
+    await this.commands.inTurn(id, () => this.out.catchUp(id, topics, resume));
   }
 
   private async register(id: string, node: string, client: NonNullable<Link["client"]>): Promise<void> {
@@ -302,16 +349,21 @@ export class Topic extends DurableObject<Env> {
       node,
       topics.filter((topic) => topic !== this.here.name),
     );
-    const listed = await this.here.directory.attach(
-      { id, topics, transport: "websocket", node, home: this.here.home, client: address, userAgent },
-      { all: this.here.settings.maxConnections, client: this.here.settings.maxConnectionsPerClient },
+    const { home, settings } = this.here;
+    const listed = await this.here.list((directory) =>
+      directory.attach(
+        { id, topics, transport: "websocket", node, home, client: address, userAgent },
+        { all: settings.maxConnections, client: settings.maxConnectionsPerClient },
+      ),
     );
     if (listed !== "listed") throw refusal(listed);
   }
 
   /** List a topic that keeps its first event, and see to it that the oldest goes in time. */
   private async keepUntil(number: number): Promise<void> {
-    if (number === 1 || (number > 0 && this.here.log?.size === 1)) await this.here.directory.keep(this.here.name, true);
+    if (number === 1 || (number > 0 && this.here.log?.size === 1)) {
+      await this.here.list((directory) => directory.keep(this.here.name, true));
+    }
     const seconds = this.here.limits?.seconds ?? null;
     const oldest = this.here.log?.oldest ?? null;
     if (seconds !== null && oldest !== null) await this.wakeBy(oldest + seconds * 1000 + 1);
@@ -327,25 +379,30 @@ export class Topic extends DurableObject<Env> {
   private async end(id: string, code: number, reason: string): Promise<void> {
     const found = this.here.members.get(id);
     if (found === undefined) return;
-    this.closed.add(id);
+    this.here.members.update(id, { ended: true });
     found.socket.close(code, reason);
-    await this.left(id, found.member);
+    await this.left(id, found.member.format);
   }
 
   /** Take a member that has ended out of everything that knows it. */
-  private async left(id: string, member: Member): Promise<void> {
+  private async left(id: string, format: Format): Promise<void> {
     // Not a member any more when its socket closed while the object slept: the rest is to be done all the same.
     this.here.members.remove(id);
     this.out.forget(id);
-    if (member.format === "tail") return;
-    const websocket = isWebSocket(member.format);
-    await Promise.all([
-      this.relays.drop(id),
-      this.here.directory.detach(id, websocket ? null : [this.here.name]),
-      this.parts.report(),
-    ]);
+    if (format !== "tail") {
+      const topics = isWebSocket(format) ? null : [this.here.name];
+      await Promise.all([
+        this.relays.drop(id),
+        this.here.list((directory) => directory.detach(id, topics)),
+        this.parts.report(),
+      ]);
+    }
     this.here.tidy(this.out.held.size);
   }
+}
+
+function sum(handed: readonly Handed[], what: keyof Handed): number {
+  return handed.reduce((total, each) => total + each[what], 0);
 }
 
 function reply(socket: WebSocket, code: number): void {

@@ -1,13 +1,8 @@
 /** What a client missed in one topic, page by page, up to where live events go on. */
 
+import type { Past } from "../topic/here";
 import type { Start } from "../wire/link";
 import type { Gap, Kept, Standing } from "./log";
-
-/** Where a topic's past is read: its object, this one or another. */
-export interface Source {
-  locate(start: Start): Standing | null | Promise<Standing | null>;
-  read(after: number): Kept[] | Promise<Kept[]>;
-}
 
 export class Replay {
   /** Number of its last event: what is live begins behind it. */
@@ -18,7 +13,7 @@ export class Replay {
   private begun = false;
 
   private constructor(
-    private readonly source: Source,
+    private readonly past: Past,
     { after, last, gaps }: Standing,
   ) {
     this.after = after;
@@ -27,9 +22,9 @@ export class Replay {
   }
 
   /** Find where it begins; null when the topic keeps nothing. */
-  static async begin(source: Source, start: Start): Promise<Replay | null> {
-    const standing = await source.locate(start);
-    return standing === null ? null : new Replay(source, standing);
+  static async begin(past: Past, start: Start): Promise<Replay | null> {
+    const standing = await past.locate(start);
+    return standing === null ? null : new Replay(past, standing);
   }
 
   get ended(): boolean {
@@ -41,7 +36,7 @@ export class Replay {
     this.gaps = [];
     if (this.ended) return [];
     // What has been published since it began waits among the live events.
-    const page = (await this.source.read(this.after)).filter(({ number }) => number <= this.last);
+    const page = (await this.past.read(this.after)).filter(({ number }) => number <= this.last);
     // The first page's hole has been told with the standing; one behind it was evicted while others were read.
     const missed = (page[0]?.number ?? this.last + 1) - this.after - 1;
     if (this.begun && missed > 0) this.gaps = [{ missed, reason: "evicted" }];

@@ -9,13 +9,14 @@ const ASK_SECONDS = 1;
 export type Known = { [Name in keyof Figures]: Figures[Name] | null };
 
 export class Asking {
-  private readonly waiting = new Map<string, (figures: Figures) => void>();
+  // Those who ask for one connection at the same time share its answer.
+  private readonly waiting = new Map<string, { known: Promise<Known>; answer: (figures: Figures) => void }>();
 
   constructor(private readonly members: Members) {}
 
   /** Take an answer. */
   answer(id: string, figures: string): void {
-    this.waiting.get(id)?.(JSON.parse(figures) as Figures);
+    this.waiting.get(id)?.answer(JSON.parse(figures) as Figures);
   }
 
   /** Return a connection's figures, null when it is not here. */
@@ -28,19 +29,21 @@ export class Asking {
       // The platform does not tell what waits for a WebSocket.
       return { sent, pending: null, pending_bytes: null, behind_since: null };
     }
+    const asked = this.waiting.get(id);
+    if (asked !== undefined) return asked.known;
     if (!send(found.socket, controlMessage({ type: "ask" }))) {
       return { sent: 0, pending: 0, pending_bytes: 0, behind_since: null };
     }
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.waiting.delete(id);
-        resolve({ sent: null, pending: null, pending_bytes: null, behind_since: null });
-      }, ASK_SECONDS * 1000);
-      this.waiting.set(id, (figures) => {
-        clearTimeout(timer);
-        this.waiting.delete(id);
-        resolve(figures);
-      });
-    });
+    const { promise, resolve } = Promise.withResolvers<Known>();
+    const timer = setTimeout(() => {
+      resolve({ sent: null, pending: null, pending_bytes: null, behind_since: null });
+    }, ASK_SECONDS * 1000);
+    this.waiting.set(id, { known: promise, answer: resolve });
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      this.waiting.delete(id);
+    }
   }
 }

@@ -10,7 +10,7 @@ import type { Parts } from "./parts";
 import type { Relays } from "./relays";
 
 export class Commands {
-  private readonly turns = new Map<string, Promise<boolean>>();
+  private readonly turns = new Map<string, Promise<unknown>>();
 
   constructor(
     private readonly here: Here,
@@ -22,14 +22,19 @@ export class Commands {
 
   /** Carry out one message of a client; false when it was one bad message too many. */
   async obey(id: string, message: string | ArrayBuffer): Promise<boolean> {
-    // Each answer tells what the connection holds then.
-    const before = this.turns.get(id) ?? Promise.resolve(true);
-    const turn = before.then(() => this.carry(id, message));
-    this.turns.set(id, turn);
+    return this.inTurn(id, () => this.carry(id, message));
+  }
+
+  /** Do something for a client when all that was begun for it before is done: each answer tells what it holds then. */
+  async inTurn<Result>(id: string, act: () => Promise<Result>): Promise<Result> {
+    const turn = (this.turns.get(id) ?? Promise.resolve()).then(act);
+    // What fails is told to whoever asked for it, and keeps nobody else from their turn.
+    const ended = turn.catch(() => undefined);
+    this.turns.set(id, ended);
     try {
       return await turn;
     } finally {
-      if (this.turns.get(id) === turn) this.turns.delete(id);
+      if (this.turns.get(id) === ended) this.turns.delete(id);
     }
   }
 
@@ -73,7 +78,7 @@ export class Commands {
       removed.filter((topic) => topic !== this.here.name),
     );
     if (removed.includes(this.here.name)) await this.setOwn(member.id, false);
-    await this.here.directory.unsubscribe(member.id, removed);
+    await this.here.list((directory) => directory.unsubscribe(member.id, removed));
     return () => this.say(member.id, { type: "unsubscribed", topics: this.topicsOf(member) });
   }
 
@@ -103,7 +108,7 @@ export class Commands {
       added.filter((topic) => topic !== this.here.name),
     );
     if (added.includes(this.here.name)) await this.setOwn(id, true);
-    await this.here.directory.subscribe(id, added);
+    await this.here.list((directory) => directory.subscribe(id, added));
     return async () => {
       this.say(id, { type: "subscribed", topics: this.topicsOf(member) });
       if (resume !== null) await this.out.catchUp(id, added, resume);
@@ -119,7 +124,7 @@ export class Commands {
     const kept = topics.filter((topic) => this.here.keeps(topic));
     return {
       lastId,
-      storedAt: newestOf(await Promise.all(kept.map(async (topic) => this.here.whole(topic).storedAt(lastId)))),
+      storedAt: newestOf(await Promise.all(kept.map(async (topic) => this.here.past(topic).storedAt(lastId)))),
     };
   }
 

@@ -12,7 +12,7 @@ import { send } from "./members";
 const MOST_HELD = 4;
 
 export class Delivering {
-  readonly held = new Held();
+  readonly held: Held;
   private readonly seen = new Seen();
   // Of links: where they begin, or have come.
   private readonly replays = new Map<string, Start | Replay>();
@@ -21,7 +21,10 @@ export class Delivering {
   constructor(
     private readonly here: Here,
     private readonly overflowed: (id: string) => void,
-  ) {}
+  ) {
+    const { outboxEvents, outboxBytes } = here.settings;
+    this.held = new Held({ events: MOST_HELD * outboxEvents, size: MOST_HELD * outboxBytes });
+  }
 
   /** Note where a link begins, which asks for its pages itself. */
   begin(id: string, resume: Start): void {
@@ -42,7 +45,7 @@ export class Delivering {
   /** Tell whether an event is to go out to a connection now; what comes too early waits. */
   take(id: string, outgoing: Outgoing): boolean {
     if (!this.held.has(id)) return this.first(id, outgoing.key);
-    if (this.held.push(id, outgoing) > MOST_HELD * this.here.settings.outboxEvents) this.overflowed(id);
+    if (!this.held.push(id, outgoing)) this.overflowed(id);
     return false;
   }
 
@@ -63,13 +66,14 @@ export class Delivering {
   async catchUp(id: string, topics: readonly string[], resume: Start): Promise<void> {
     const replays = new Map<string, Replay>();
     for (const topic of topics.filter((each) => this.here.keeps(each))) {
-      const replay = await Replay.begin(this.here.whole(topic), resume);
+      const replay = await Replay.begin(this.here.past(topic), resume);
       if (replay === null) continue;
       this.tellGaps(id, topic, replay.gaps);
       replays.set(topic, replay);
     }
     const merge = new Merge<Past & { kept: Kept }>([...replays.keys()]);
-    for (;;) {
+    // A client that has gone is given no more pages.
+    while (this.here.members.get(id) !== undefined) {
       for (const topic of merge.wanting) {
         const replay = replays.get(topic);
         for (const kept of (await replay?.next()) ?? []) merge.add(topic, { ...past(kept), kept });
@@ -93,7 +97,7 @@ export class Delivering {
     if (start instanceof Replay) {
       replay = start;
     } else {
-      replay = await Replay.begin(this.here.whole(name), start);
+      replay = await Replay.begin(this.here.past(name), start);
       this.tellGaps(id, name, replay?.gaps ?? []);
     }
     const page = (await replay?.next()) ?? [];

@@ -1,14 +1,23 @@
 /** What the code of one topic's object shares: who it is, what it holds, and how it reaches other objects. */
 
 import { NAME, type Directory } from "../directory";
-import { Log } from "../history/log";
+import { Log, type Kept, type Standing } from "../history/log";
 import type { Limits } from "../history/rules";
 import { settingsOf, type Env, type Settings } from "../settings";
 import type { Topic } from "../topic";
+import type { Start } from "../wire/link";
 import { Answered } from "./answered";
+import { Calls } from "./calls";
 import { Ledger } from "./ledger";
-import { Members } from "./members";
+import { Members, type Member } from "./members";
 import { objectName, readName } from "./names";
+
+/** A topic's past, in this object or another. */
+export interface Past {
+  storedAt(id: string): number | null | Promise<number | null>;
+  locate(start: Start): Standing | null | Promise<Standing | null>;
+  read(after: number): Kept[] | Promise<Kept[]>;
+}
 
 export class Here {
   /** The object's own name. */
@@ -20,18 +29,20 @@ export class Here {
   readonly settings: Settings;
   readonly members: Members;
   readonly ledger: Ledger;
+  /** Connections whose topics are still held, though their sockets did not outlive the object's last life. */
+  readonly orphans: string[];
   /** What the topic keeps, null when it keeps nothing; the log is the whole's alone. */
   readonly limits: Limits | null;
   readonly log: Log | null;
   /** What publishers were answered; the whole's alone too. */
   readonly answered: Answered | null;
-  readonly directory: DurableObjectStub<Directory>;
-  // One stub for each object: the calls of one stub arrive in their order.
-  private readonly stubs = new Map<string, DurableObjectStub<Topic>>();
+  /** To the objects of topics, this one's parts among them. */
+  readonly calls: Calls<Topic>;
+  private readonly lists: Calls<Directory>;
 
   constructor(
     private readonly ctx: DurableObjectState,
-    private readonly env: Env,
+    env: Env,
     private readonly self: Topic,
   ) {
     this.settings = settingsOf(env);
@@ -39,12 +50,16 @@ export class Here {
     const { topic, part } = readName(this.home);
     this.name = topic;
     this.part = part;
-    this.members = new Members(ctx.getWebSockets());
+    const sockets = ctx.getWebSockets();
+    this.members = new Members(sockets);
     this.ledger = new Ledger(ctx.storage.sql);
+    const ids = new Set(sockets.map((socket) => (socket.deserializeAttachment() as Member).id));
+    this.orphans = [...this.ledger.extras.keys()].filter((id) => !ids.has(id));
     this.limits = this.settings.history.of(topic);
     this.log = this.limits === null || part !== null ? null : new Log(ctx.storage.sql, this.limits);
     this.answered = part !== null ? null : new Answered(ctx.storage.sql, this.settings.dedupeSeconds);
-    this.directory = env.DIRECTORY.getByName(NAME);
+    this.calls = new Calls(env.TOPICS);
+    this.lists = new Calls(env.DIRECTORY);
   }
 
   /** The topic's connections, wherever their sockets are. */
@@ -56,23 +71,24 @@ export class Here {
     return this.settings.history.of(topic) !== null;
   }
 
-  /** The object that makes a topic's order: this one or another. */
-  whole(topic: string): Topic | DurableObjectStub<Topic> {
-    return topic === this.name && this.part === null ? this.self : this.stub(topic);
+  /** The past of a topic, which the object has that makes its order: this one or another. */
+  past(topic: string): Past {
+    if (topic === this.name && this.part === null) return this.self;
+    return {
+      storedAt: (id) => this.calls.to(topic, (whole) => whole.storedAt(id)),
+      locate: (start) => this.calls.to(topic, (whole) => whole.locate(start)),
+      read: (after) => this.calls.to(topic, (whole) => whole.read(after)),
+    };
   }
 
-  /** A part of this topic. */
-  partOf(part: number): DurableObjectStub<Topic> {
-    return this.stub(objectName(this.name, part));
+  /** Call a part of this topic. */
+  async callPart<Answer>(part: number, call: (stub: DurableObjectStub<Topic>) => PromiseLike<Answer>): Promise<Answer> {
+    return this.calls.to(objectName(this.name, part), call);
   }
 
-  stub(name: string): DurableObjectStub<Topic> {
-    let stub = this.stubs.get(name);
-    if (stub === undefined) {
-      stub = this.env.TOPICS.getByName(name);
-      this.stubs.set(name, stub);
-    }
-    return stub;
+  /** Tell the lists, one thing after the other. */
+  async list<Answer>(call: (directory: DurableObjectStub<Directory>) => PromiseLike<Answer>): Promise<Answer> {
+    return this.lists.to(NAME, call);
   }
 
   /** Keep nothing where nobody is left: an object without storage costs nothing. @param opening Connections that come. */

@@ -3,19 +3,16 @@
  * that other objects hold for it, and the further topics of its own. Most topics have none of these and store nothing.
  */
 
-/** A connection of this topic whose socket another object holds. */
+/** A connection of this topic whose socket another object holds: it is a new one each time that it comes. */
 export interface Relay {
-  /** Name of that object. */
-  home: string;
-  id: string;
   node: string;
 }
 
 export class Ledger {
   /** Part to number of its connections. */
   readonly parts = new Map<number, number>();
-  /** Object to its connections that hold this topic, each with its node. */
-  readonly relays = new Map<string, Map<string, string>>();
+  /** Object to its connections that hold this topic, by their ids. */
+  readonly relays = new Map<string, Map<string, Relay>>();
   /** Connection of this object to its topics beside this object's. */
   readonly extras = new Map<string, Set<string>>();
 
@@ -29,7 +26,7 @@ export class Ledger {
       this.parts.set(row.part, row.connections);
     }
     for (const row of sql.exec<{ home: string; id: string; node: string }>("SELECT home, id, node FROM relays")) {
-      this.relaysOf(row.home).set(row.id, row.node);
+      this.relaysOf(row.home).set(row.id, { node: row.node });
     }
     for (const row of sql.exec<{ id: string; topic: string }>("SELECT id, topic FROM extras ORDER BY rowid")) {
       this.extrasOf(row.id).add(row.topic);
@@ -61,14 +58,16 @@ export class Ledger {
     this.sql.exec("INSERT OR REPLACE INTO parts (part, connections) VALUES (?, ?)", part, connections);
   }
 
-  addRelay({ home, id, node }: Relay): void {
+  addRelay(home: string, id: string, node: string): void {
     this.open();
-    this.relaysOf(home).set(id, node);
+    this.relaysOf(home).set(id, { node });
     this.sql.exec("INSERT OR REPLACE INTO relays (home, id, node) VALUES (?, ?, ?)", home, id, node);
   }
 
-  removeRelay(home: string, id: string): void {
+  /** Take a connection away. @param only If it is still this one; without, whichever it is. */
+  removeRelay(home: string, id: string, only?: Relay): void {
     const ids = this.relays.get(home);
+    if (only !== undefined && ids?.get(id) !== only) return;
     if (!ids?.delete(id)) return;
     if (ids.size === 0) this.relays.delete(home);
     this.sql.exec("DELETE FROM relays WHERE home = ? AND id = ?", home, id);
@@ -93,8 +92,8 @@ export class Ledger {
     this.stored = false;
   }
 
-  private relaysOf(home: string): Map<string, string> {
-    return getOrMake(this.relays, home, () => new Map<string, string>());
+  private relaysOf(home: string): Map<string, Relay> {
+    return getOrMake(this.relays, home, () => new Map<string, Relay>());
   }
 
   private extrasOf(id: string): Set<string> {

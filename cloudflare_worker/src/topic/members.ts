@@ -25,6 +25,8 @@ export interface Member {
   counters?: Counters;
   /** Whether it is being given what it missed: a life of the object that ends meanwhile ends the socket too. */
   resuming?: boolean;
+  /** Whether the object has closed it, and taken it out of everything: its close event has nothing more to do. */
+  ended?: boolean;
 }
 
 export class Members {
@@ -83,14 +85,13 @@ export class Members {
     found.socket.serializeAttachment(found.member);
   }
 
-  /** Take a member away; returns what it was, undefined when it has been taken before. */
-  remove(id: string): Member | undefined {
+  /** Take a member away. */
+  remove(id: string): void {
     const found = this.byId.get(id);
-    if (found === undefined) return undefined;
+    if (found === undefined) return;
     this.byId.delete(id);
     this.count(found.member, -1);
     if (found.member.counters !== undefined) this.keepCounters();
-    return found.member;
   }
 
   /** Nodes of the subscribed members. */

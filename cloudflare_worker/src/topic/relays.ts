@@ -19,6 +19,14 @@ export interface Relayed {
   number: number | null;
 }
 
+/** What became of an event in another object. */
+export interface Handed {
+  /** Writes to sockets. */
+  delivered: number;
+  /** Connections of the topic that it really has. */
+  connections: number;
+}
+
 export class Relays {
   constructor(
     private readonly here: Here,
@@ -29,26 +37,26 @@ export class Relays {
   async hold(id: string, node: string, topics: readonly string[]): Promise<void> {
     const { home, ledger } = this.here;
     for (const topic of topics) ledger.addExtra(id, topic);
-    await Promise.all(topics.map((topic) => this.here.stub(topic).addRelay(home, id, node)));
+    await Promise.all(topics.map((topic) => this.here.calls.to(topic, (whole) => whole.addRelay(home, id, node))));
   }
 
   /** Let go of topics that are held for a connection; without `topics` of all. */
   async drop(id: string, topics = [...(this.here.ledger.extras.get(id) ?? [])]): Promise<void> {
     const { home, ledger } = this.here;
     for (const topic of topics) ledger.removeExtra(id, topic);
-    await Promise.all(topics.map((topic) => this.here.stub(topic).removeRelay(home, id)));
+    await Promise.all(topics.map((topic) => this.here.calls.to(topic, (whole) => whole.removeRelay(home, id))));
   }
 
-  /** Hand an event to the homes of the connections that this topic is held for; returns to how many it went. */
-  async hand(relayed: Relayed): Promise<number> {
-    const sent = await Promise.all(
-      [...this.here.ledger.relays].map(async ([home, ids]) => {
-        const { gone, delivered } = await this.here.stub(home).relay(relayed, [...ids.keys()]);
-        for (const id of gone) this.here.ledger.removeRelay(home, id);
-        return delivered;
-      }),
-    );
-    return sent.reduce((sum, delivered) => sum + delivered, 0);
+  /** Hand an event to the homes of the connections that this topic is held for, home by home. */
+  hand(relayed: Relayed): Promise<Handed>[] {
+    const { calls, ledger } = this.here;
+    return [...ledger.relays].map(async ([home, relays]) => {
+      const asked = new Map(relays);
+      const { gone, delivered } = await calls.to(home, (object) => object.relay(relayed, [...asked.keys()]));
+      // One that has come again since it was asked for is another, and stays.
+      for (const id of gone) ledger.removeRelay(home, id, asked.get(id));
+      return { delivered, connections: asked.size - gone.length };
+    });
   }
 
   /**

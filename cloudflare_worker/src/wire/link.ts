@@ -13,6 +13,9 @@ export type Format = "websocket-json" | "websocket-raw" | "sse" | "sse-json" | "
 /** Header of the request that opens a socket: who it is for, as percent-encoded JSON. */
 export const LINK_HEADER = "x-gateway-link";
 
+/** Header of the same request, where a part sent it back to the whole: the number of that part. */
+export const FULL_HEADER = "x-gateway-full";
+
 /** What the object is told of a socket when it opens. */
 export interface Link {
   id: string;
