@@ -195,9 +195,12 @@ class TestAnswers:
             assert (await connection.read_response()).json()["path"] == "/hello"
             assert (await connection.read_response()).body == b"one two three"
 
-    async def test_a_flood_of_pipelined_requests_is_cut(self, child: Child) -> None:
+    @pytest.mark.parametrize("half_closes", [False, True])
+    async def test_a_flood_of_pipelined_requests_is_cut(self, child: Child, half_closes: bool) -> None:
         async with await HttpConnection.open(child.url) as connection:
             await connection.send(request("GET", "/hold") + HELLO * 5000)
+            if half_closes:
+                connection.half_close()
             await until(child, "-", "holding")
             await control(child, "-", "release")
             answers = (await connection.read_to_end()).count(b"HTTP/1.1 200")
