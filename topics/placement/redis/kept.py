@@ -21,6 +21,9 @@ class KeptTopics:
         hand: Takes an event.
         gap: Takes a topic and the number of its events that are lost, None when unknown.
         settled: Waits until the hub can take more.
+
+    Attributes:
+        keeps: Tells whether a topic keeps history.
     """
 
     def __init__(
@@ -35,7 +38,7 @@ class KeptTopics:
         settled: Callable[[], Awaitable[None]],
     ) -> None:
         self.keeps = history.keeps
-        self._here = here
+        self.here = here
         self._keys = keys
         self._lease = lease
         self._listening: tuple[EventChannel, Marks] | None = None
@@ -64,7 +67,7 @@ class KeptTopics:
     def fill(self, topic: str) -> None:
         """Catch up because of a hole in a topic."""
         stream = None if self._listening is None else self._listening[0].streams.get(topic)
-        self._gate.close_at(topic, stream.following if self._here and stream is not None else None)
+        self._gate.close_at(topic, stream.following if self.here and stream is not None else None)
 
     async def report(self) -> int:
         """Tell Redis what this node knows of; returns the position up to which it has lost events, 0 for none.
@@ -83,7 +86,7 @@ class KeptTopics:
         if self._listening is None:
             return {}
         return {
-            topic: Place(stream.since, stream.last, stream.seq + 1 if self._here and stream.epoch else None)
+            topic: Place(stream.since, stream.last, stream.seq + 1 if self.here and stream.epoch else None)
             for topic, stream in self._listening[0].streams.items()
             if stream.since is not None and self.keeps(topic)
         }
@@ -93,4 +96,4 @@ class KeptTopics:
         if self._listening is not None:
             channel, marks = self._listening
             await marks.confirmed([topic for topic in channel.streams if self.keeps(topic)])
-        return await self.report() if self._here else 0
+        return await self.report() if self.here else 0

@@ -2,9 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
-import time
-from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,17 +23,18 @@ from topics.placement.base import (
     TopicRecord,
     Transport,
 )
-from topics.placement.redis import keeping, lists, registration
+from topics.placement.redis import registration
 from topics.placement.redis.address import parse_address
-from topics.placement.redis.commands import Argument, unavailable
-from topics.placement.redis.envelope import pack_drop, pack_event
+from topics.placement.redis.commands import Argument
+from topics.placement.redis.holdings import Held, Holdings
 from topics.placement.redis.kept import KeptTopics
 from topics.placement.redis.keys import Keys
 from topics.placement.redis.layer import EventChannel
 from topics.placement.redis.lease import Lease
+from topics.placement.redis.lists import Lists
 from topics.placement.redis.marks import Marks
 from topics.placement.redis.questions import ANSWER_SECONDS, Questions
-from topics.placement.redis.registration import Held
+from topics.placement.redis.routing import Routing
 
 CONFIRM_TOPIC_SECONDS = 0.001
 """What each topic adds to the longest wait for all of a node's marks."""
@@ -52,7 +50,8 @@ class _Parts:
     marks: Marks
     kept: KeptTopics | None
     questions: Questions
-    lists: lists.Lists
+    lists: Lists
+    routing: Routing
 
 
 class RedisPlacement:
@@ -71,12 +70,7 @@ class RedisPlacement:
         self._dedupe_seconds = dedupe_seconds
         self._history: tuple[Store, bool] | None = None
         self._parts: _Parts | None = None
-        self._held: dict[str, Held] = {}
-        self._counts: Counter[str] = Counter()
-        self._watched: Counter[str] = Counter()
-        self._last_number = 0
-        self._identities = itertools.count()
-        self._looking: tuple[dict[str, None], asyncio.Future[dict[str, int]]] | None = None
+        self._holdings = Holdings()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def use_history(self, history: Store, *, here: bool) -> None:
@@ -116,7 +110,9 @@ class RedisPlacement:
         if kept is not None:
             kept.listen(channel, marks)
         questions = Questions(channel, local, self._spawn)
-        self._parts = _Parts(local, lease, channel, marks, kept, questions, lists.Lists(lease, self._keys, questions))
+        lists = Lists(lease, self._keys, questions)
+        routing = Routing(lease, self._keys, kept, self._dedupe_seconds)
+        self._parts = _Parts(local, lease, channel, marks, kept, questions, lists, routing)
         try:
             await lease.begin()
         except BaseException:
@@ -127,41 +123,39 @@ class RedisPlacement:
     async def attach(self, record: ConnectionRecord, topics: Sequence[str]) -> None:
         """Add topics to a connection, which may be new. On return this node hears them, and every look-up sees it."""
         self._lease.must_reach()
-        held = self._held.get(record.id)
+        holdings = self._holdings
+        held = holdings.get(record.id)
         is_new = held is None
         if held is None:
-            self._last_number = max(self._last_number + 1, time.time_ns() // 1000)
-            held = self._held[record.id] = Held(record, self._last_number)
+            held = holdings.begin(record)
         new = [topic for topic in topics if topic not in held.topics]
-        self._channel.renew(topic for topic in new if not self._counts[topic])
-        for topic in new:
-            held.topics[topic] = None
-            self._counts[topic] += 1
+        self._channel.renew(topic for topic in new if topic not in holdings.counts)
+        holdings.give(held, new)
         try:
             for topic in new:
                 await self._channel.join(topic)
-            if self._held.get(record.id) is not held:
+            if holdings.get(record.id) is not held:
                 return
             self._own.marks.want()
             await self._send_attach(held, [topic for topic in new if topic in held.topics])
             await self._own.marks.confirmed(new)
         except BaseException:
-            taken = self._take(held, new)
+            taken = holdings.take(held, new)
             if is_new:
-                self._held.pop(record.id, None)
+                holdings.end(record.id)
             self._send_detach(held, taken, gone=is_new)
             raise
 
     async def detach(self, connection_id: str, topics: Sequence[str], *, gone: bool) -> None:
         """Take topics from a connection. When Redis is away it is told afterwards."""
         _ = self._own
-        held = self._held.get(connection_id)
+        held = self._holdings.get(connection_id)
         if held is None:
             return
         if gone:
-            del self._held[connection_id]
+            self._holdings.end(connection_id)
             topics = list(held.topics)
-        taken = self._take(held, topics)
+        taken = self._holdings.take(held, topics)
         with contextlib.suppress(PlacementUnavailable):
             await self._send_detach(held, taken, gone=gone)
         await self._leave_unneeded(taken)
@@ -170,93 +164,45 @@ class RedisPlacement:
         """Tell whether any of the topics has a connection: on this node, else anywhere."""
         self._lease.must_answer()
         # A round trip less: it cost as much as all else that a publish does before it is routed.
-        return any(topic in self._counts for topic in topics) or bool(await self.count(topics))
+        return any(topic in self._holdings.counts for topic in topics) or bool(await self.count(topics))
 
     async def count(self, topics: Iterable[str]) -> dict[str, int]:
-        """Return the number of connections of each topic that exists; look-ups of one turn are one command."""
-        self._lease.must_answer()
-        names = list(topics)
-        if self._looking is None:
-            self._looking = {}, asyncio.get_running_loop().create_future()
-            self._spawn(self._look_up())
-        wanted, answer = self._looking
-        wanted.update(dict.fromkeys(names))
-        counts = await asyncio.shield(answer)
-        return {name: counts[name] for name in names if name in counts}
+        """Return the number of connections of each topic that exists."""
+        return await self._own.routing.count(topics)
 
     async def route(self, event: Event, kept: Mapping[str, Limits] = NOTHING_KEPT) -> Routed:
         """Publish an event to its topics' groups, this node's own connections included, in one step."""
-        identity = f"{self._lease.session}-{next(self._identities)}"
-        if kept or self._dedupe_seconds:
-            here = self._history is not None and self._history[1]
-            arguments = keeping.arguments_of(
-                self._keys, event, kept, identity=identity, dedupe_seconds=self._dedupe_seconds, here=here
-            )
-            routed = keeping.routed(
-                event, await self._run_in_era("keep", keeping.keys_of(self._keys, event), arguments)
-            )
-            if self._own.kept is not None:
-                self._own.kept.know(event.position)
-            return routed
-        payload = pack_event(identity, event)
-        counts = await self._run_in_era(
-            "route",
-            list(map(self._keys.topic, event.topics)),
-            [event.id, repr(event.time), self._keys.channel_prefix, payload, *event.topics],
-        )
-        return Routed(_existing(event.topics, counts))
+        return await self._own.routing.route(event, kept)
 
     async def answered(self, event_id: str, topics: Iterable[str]) -> dict[str, int]:
         """Return what was answered for an id before."""
-        self._lease.must_answer()
-        if not self._dedupe_seconds:
-            return {}
-        names = list(topics)
-        counts = await self.ask("answered", [self._keys.answer(topic, event_id) for topic in names], [])
-        return {topic: count for topic, count in zip(names, counts, strict=True) if count >= 0}
+        return await self._own.routing.answered(event_id, topics)
 
     async def ask(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        """Run a script that reads what all nodes have agreed on.
-
-        Args:
-            script: Name of its file; it begins with a look at the era, as answered.lua does.
-            keys: `KEYS` behind `settled`.
-            arguments: `ARGV` behind the era.
-
-        Raises:
-            PlacementUnavailable: Redis cannot be reached, or may lack something.
-        """
-        lease, era = self._lease, self._lease.must_answer()
-        answer = await lease.commands.run(script, [self._keys.settled, *keys], [era, *arguments])
-        if answer == b"unsettled" or lease.era != era:
-            lease.look()
-            raise PlacementUnavailable("Not every node has registered yet.")
-        return answer
+        """Run a script that reads what all nodes have agreed on (`Routing.ask`)."""
+        return await self._own.routing.ask(script, keys, arguments)
 
     async def report_drop(self, drop: Drop) -> None:
         """Tell every node's tails; nobody waits for it."""
-        _ = self._own
-        identity = f"{self._lease.session}-{next(self._identities)}"
-        channels = [self._keys.channel(topic) for topic in drop.topics]
-        self._lease.commands.run("drop", [], [pack_drop(identity, drop), *channels])
+        self._own.routing.report_drop(drop)
 
     async def watch(self, topic: str) -> None:
         """Join a topic's group without making the topic exist."""
         self._lease.must_reach()
-        self._watched[topic] += 1
+        self._holdings.watch(topic)
         try:
             await self._channel.join(topic)
             self._own.marks.want()
             await self._own.marks.send([topic])
             await self._own.marks.confirmed([topic])
         except BaseException:
-            self._forget_watch(topic)
+            self._holdings.unwatch(topic)
             raise
 
     async def unwatch(self, topic: str) -> None:
         """Undo one `watch`."""
         _ = self._own
-        self._forget_watch(topic)
+        self._holdings.unwatch(topic)
         await self._leave_unneeded([topic])
 
     async def topics(self, *, limit: int, after: str | None = None, q: str = "") -> Page[TopicRecord]:
@@ -315,10 +261,7 @@ class RedisPlacement:
         if self._own.kept is not None:
             await self._own.kept.stop()
         self._parts = None
-        self._held.clear()
-        self._counts.clear()
-        self._watched.clear()
-        self._looking = None
+        self._holdings = Holdings()
 
     # -- what the lease asks (registrar.Registrar) -----------------------------------------------------------
 
@@ -335,17 +278,17 @@ class RedisPlacement:
             stream.doubt()
         if self._own.kept is not None:
             await self._own.kept.report()
-        sent = [self._send_attach(held, list(held.topics)) for held in self._held.values()]
+        sent = [self._send_attach(held, list(held.topics)) for held in self._holdings]
         await asyncio.gather(*sent)
-        within = ANSWER_SECONDS + len(self._counts) * CONFIRM_TOPIC_SECONDS
-        await self._own.marks.confirmed(list(self._counts), within)
+        within = ANSWER_SECONDS + len(self._holdings.counts) * CONFIRM_TOPIC_SECONDS
+        await self._own.marks.confirmed(list(self._holdings.counts), within)
 
     async def reopen(self, *, missed: bool) -> None:
         """Subscribe to everything again; what was missed is told before anything new comes."""
         self._doubt()
         await self._channel.close()
         if missed:
-            self._channel.restart(self._counts)
+            self._channel.restart(self._holdings.counts)
             self._owe_gaps()
         await self._channel.open()
 
@@ -359,24 +302,9 @@ class RedisPlacement:
 
     # -- books ---------------------------------------------------------------------------------------------
 
-    def _take(self, held: Held, topics: Iterable[str]) -> list[str]:
-        taken = [topic for topic in dict.fromkeys(topics) if topic in held.topics]
-        for topic in taken:
-            del held.topics[topic]
-            self._counts[topic] -= 1
-            if not self._counts[topic]:
-                del self._counts[topic]
-        return taken
-
-    def _forget_watch(self, topic: str) -> None:
-        if self._watched[topic] <= 1:
-            del self._watched[topic]
-        else:
-            self._watched[topic] -= 1
-
     async def _leave_unneeded(self, topics: Iterable[str]) -> None:
         for topic in topics:
-            if topic not in self._counts and topic not in self._watched:
+            if not self._holdings.need(topic):
                 await self._channel.leave(topic)
 
     # -- commands ------------------------------------------------------------------------------------------
@@ -384,45 +312,12 @@ class RedisPlacement:
     def _send_attach(self, held: Held, topics: Sequence[str]) -> "asyncio.Future[Any]":
         streams = ((topic, self._channel.streams.get(topic)) for topic in topics)
         tokens = {topic: stream.token for topic, stream in streams if stream is not None and stream.epoch_wanted}
-        command = registration.attach(self._keys, self._lease.session, held, topics, self._counts, tokens)
+        command = registration.attach(self._keys, self._lease.session, held, topics, self._holdings.counts, tokens)
         return self._lease.commands.run(*command)
 
     def _send_detach(self, held: Held, topics: Sequence[str], *, gone: bool) -> "asyncio.Future[Any]":
-        command = registration.detach(self._keys, self._lease.session, held, topics, self._counts, gone=gone)
+        command = registration.detach(self._keys, self._lease.session, held, topics, self._holdings.counts, gone=gone)
         return self._lease.commands.run(*command)
-
-    async def _look_up(self) -> None:
-        # Let the other requests of this turn join.
-        await asyncio.sleep(0)
-        if self._looking is None:
-            return
-        (wanted, answer), self._looking = self._looking, None
-        try:
-            answers = await self._run_in_era("count", list(map(self._keys.topic, wanted)), [])
-            counts = _existing(wanted, answers)
-        except BaseException as error:  # noqa: BLE001 - handed to those who wait
-            if not answer.done():
-                answer.set_exception(unavailable(error))
-                answer.exception()
-            return
-        if not answer.done():
-            answer.set_result(counts)
-
-    async def _run_in_era(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        keys = [self._keys.settled, self._keys.leases, *keys]
-        for _ in range(2):
-            era = self._lease.must_answer()
-            lease = self._lease
-            answer = await lease.commands.run(script, keys, [era, lease.session, round(self._ttl * 1000), *arguments])
-            if answer == b"unsettled" or lease.era != era:
-                # The second: another Redis answered than the one that was asked, and it may lack something.
-                break
-            if answer == b"late":
-                await lease.renew()
-                continue
-            return answer
-        self._lease.look()
-        raise PlacementUnavailable("Not every node has registered yet.")
 
     def _hear(self, note: dict[str, Any]) -> None:
         match note["kind"]:
@@ -441,7 +336,7 @@ class RedisPlacement:
             self._tell_gap(topic, missed)
 
     def _tell_gap(self, topic: str, missed: int | None) -> None:
-        if self._counts[topic]:
+        if self._holdings.counts[topic]:
             self._own.local.gap(topic, missed, GAP_REASON)
 
     def _doubt(self) -> None:
@@ -451,7 +346,7 @@ class RedisPlacement:
 
     def _owe_gaps(self) -> None:
         kept = self._own.kept
-        self._channel.owe_gaps(topic for topic in self._counts if kept is None or not kept.keeps(topic))
+        self._channel.owe_gaps(topic for topic in self._holdings.counts if kept is None or not kept.keeps(topic))
 
     # -- state ---------------------------------------------------------------------------------------------
 
@@ -473,7 +368,3 @@ class RedisPlacement:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _existing(topics: Iterable[str], counts: Iterable[int]) -> dict[str, int]:
-    return {topic: count for topic, count in zip(topics, counts, strict=True) if count}

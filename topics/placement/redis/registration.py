@@ -2,40 +2,13 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
-from topics.placement.base import ConnectionRecord
-from topics.placement.redis import lists
 from topics.placement.redis.commands import Argument
-from topics.placement.redis.envelope import pack_record
+from topics.placement.redis.holdings import Held
 from topics.placement.redis.keys import Keys
 
 Command = tuple[str, list[str], list[Argument]]
 """Name of a script, `KEYS` and `ARGV`."""
-
-
-@dataclass(slots=True)
-class Held:
-    """A connection of this node.
-
-    Attributes:
-        record: As it was attached.
-        number: In the order of their coming.
-        topics: What it holds now, as registered or about to be.
-    """
-
-    record: ConnectionRecord
-    number: int
-    topics: dict[str, None] = field(default_factory=dict)
-
-    @property
-    def member(self) -> str:
-        """Its name in Redis."""
-        return lists.member_of(self.record.id, self.record.transport)
-
-    def packed(self) -> bytes:
-        """Return what Redis keeps of it."""
-        return pack_record(self.record, list(self.topics))
 
 
 def attach(

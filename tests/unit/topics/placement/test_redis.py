@@ -136,6 +136,16 @@ async def keys(url: str) -> set[str]:
         return {name for key in found if not (name := key.decode().partition(":")[2]).startswith("closed:")}
 
 
+async def test_who_asks_as_the_node_leaves_does_not_wait_for_ever(nodes: Nodes) -> None:
+    node = await nodes.add("leaving")
+    looking = asyncio.create_task(node.placement.count(["x"]))
+    await asyncio.sleep(0)
+    await node.placement.close()
+    async with asyncio.timeout(5):
+        with contextlib.suppress(PlacementUnavailable):
+            await looking
+
+
 async def test_a_topic_exists_for_every_node_and_its_holder_asks_nobody(nodes: Nodes, server: RedisServer) -> None:
     holder, other = await nodes.add("holder"), await nodes.add("other")
     await holder.join("a")
