@@ -2,6 +2,7 @@
 
 import { Cursor } from "./cursor";
 import { NAME, type ConnectionRow, type Directory, type NodeRow } from "./directory";
+import { holders } from "./directory/presence";
 import { DEFAULT_EVENT_TYPE, parseTopics, rfc3339 } from "./events";
 import { InvalidInput } from "./exceptions";
 import { notFound } from "./problems";
@@ -27,7 +28,7 @@ export async function listTopics(request: Request, scene: Scene): Promise<Respon
   const [found] = await asked([directory(scene).topics({ limit, after, q: parameters.get("q") ?? "" })]);
   if (found === undefined) throw notFound();
   const items = await asked(found.items.map((name) => topicItem(scene, name)));
-  return listed({ items, next: found.next, total: found.total }, cursors);
+  return listed({ items: items.filter((item) => item !== null), next: found.next, total: found.total }, cursors);
 }
 
 /** List the events that a topic keeps, newest first. A page of large events ends before `limit`. */
@@ -72,8 +73,8 @@ export async function listConnections(request: Request, scene: Scene): Promise<R
 
 export async function getConnection(id: string, scene: Scene): Promise<Response> {
   const [row] = await asked([directory(scene).connection(id)]);
-  const item = row ? await connectionItem(scene, row) : null;
-  if (item === null) throw notFound("There is no connection of this id.");
+  const [item] = row ? await asked([connectionItem(scene, row)]) : [];
+  if (!item) throw notFound("There is no connection of this id.");
   return Response.json(item);
 }
 
@@ -116,8 +117,14 @@ function directory(scene: Scene): DurableObjectStub<Directory> {
   return scene.env.DIRECTORY.getByName(NAME);
 }
 
-async function topicItem(scene: Scene, name: string): Promise<object> {
+async function topicItem(scene: Scene, name: string): Promise<object | null> {
   const { connections, nodes, events, last, kept } = await scene.env.TOPICS.getByName(name).describe();
+  if (connections === 0 && kept === null) {
+    // Its object crashed, or it keeps history no more: the list heals here.
+    await directory(scene).verify(name);
+    await directory(scene).keep(name, false);
+    return null;
+  }
   return {
     name,
     mode: connections > 1 ? "multicast" : connections === 1 ? "unicast" : "idle",
@@ -140,11 +147,6 @@ async function connectionItem(scene: Scene, row: ConnectionRow): Promise<object 
   }
   const { id, topics, transport, node, client, userAgent, since } = row;
   return { id, topics, transport, node, client, user_agent: userAgent, since: rfc3339(since), ...figures };
-}
-
-/** Names of the objects that hold a connection's sockets. */
-function holders(row: ConnectionRow): string[] {
-  return row.home === "" ? row.topics : [row.home];
 }
 
 function nodeItem({ name, since, lastSeen, connections, topics }: NodeRow): object {

@@ -1,6 +1,8 @@
 /** The object that keeps the admin API's lists: who is connected, what exists, and what has been counted. */
 
 import { DurableObject } from "cloudflare:workers";
+import { Census } from "./directory/census";
+import { findGone } from "./directory/presence";
 import type { Env } from "./settings";
 
 export type Transport = "sse" | "websocket";
@@ -57,6 +59,14 @@ export const NAME = "directory";
 const RATE_SECONDS = 10;
 const NODE_SECONDS = 3600;
 const MOST_ENDED = 10_000;
+/** How often it is made sure that all who are listed are there: each time wakes their objects. */
+const SWEEP_SECONDS = 86_400;
+/** Least time between two sweeps that are due to a full gateway. */
+const FULL_SECONDS = 60;
+/** After a deployment: clients are coming back. */
+const DEPLOYED_SECONDS = 10;
+/** Connections of one step of a sweep: each is a call or more, and few are allowed at a time. */
+const SWEEP_ROWS = 40;
 const COUNTERS = ["published", "delivered", "dropped", "gaps"] as const;
 
 interface StoredConnection {
@@ -78,9 +88,13 @@ export class Directory extends DurableObject<Env> {
   // Counts of the last seconds, one for each, for the rates; hibernation forgets them, as nothing has happened then.
   private readonly recent: { at: number; counts: Counts }[] = [];
 
+  private readonly census: Census;
+  private sweepPlanned = false;
+
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.sql = ctx.storage.sql;
+    this.census = new Census(this.sql);
     this.sql.exec(`
       CREATE TABLE IF NOT EXISTS connections (
         number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, transport TEXT NOT NULL, node TEXT NOT NULL,
@@ -93,6 +107,12 @@ export class Directory extends DurableObject<Env> {
       CREATE TABLE IF NOT EXISTS nodes (name TEXT PRIMARY KEY, since INTEGER NOT NULL, last_seen INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
     `);
+    // A deployment ends connections, and tells nobody.
+    const version = env.VERSION?.id ?? "";
+    if (ctx.storage.kv.get("version") !== version) {
+      ctx.storage.kv.put("version", version);
+      ctx.waitUntil(this.sweepBy(Date.now() + DEPLOYED_SECONDS * 1000));
+    }
   }
 
   /**
@@ -107,15 +127,15 @@ export class Directory extends DurableObject<Env> {
   ): "listed" | "ended" | "full" | "full-client" {
     const { id, topics, transport, node, home, client, userAgent } = connection;
     if (this.ended.delete(id)) return "ended";
-    if (most.all > 0 && this.number("SELECT COUNT(*) AS n FROM connections") >= most.all) return "full";
-    if (
-      most.client > 0 &&
-      client !== "" &&
-      this.number("SELECT COUNT(*) AS n FROM connections WHERE client = ?", client) >= most.client
-    ) {
-      return "full-client";
-    }
     const now = Date.now();
+    const full = most.all > 0 && this.census.total >= most.all;
+    if (full || (most.client > 0 && client !== "" && this.census.of(client) >= most.client)) {
+      // Unless some of them are not there any more.
+      this.ctx.waitUntil(
+        this.sweepBy(Math.max(now, (this.ctx.storage.kv.get<number>("swept") ?? 0) + FULL_SECONDS * 1000)),
+      );
+      return full ? "full" : "full-client";
+    }
     this.sql.exec(
       "INSERT INTO connections (id, transport, node, home, client, user_agent, since) VALUES (?, ?, ?, ?, ?, ?, ?)",
       id,
@@ -126,7 +146,12 @@ export class Directory extends DurableObject<Env> {
       userAgent,
       now,
     );
+    this.census.add(client, 1);
     this.seen(node, now);
+    if (!this.sweepPlanned) {
+      this.sweepPlanned = true;
+      this.ctx.waitUntil(this.sweepBy(now + SWEEP_SECONDS * 1000));
+    }
     this.hold(this.number("SELECT number AS n FROM connections WHERE id = ?", id), topics);
     return "listed";
   }
@@ -149,17 +174,35 @@ export class Directory extends DurableObject<Env> {
    * @param topics Those that the caller held for it, null for all.
    */
   detach(id: string, topics: string[] | null): boolean {
-    const number = this.numberOf(id);
-    if (number === null) {
+    const found = this.forget(id, topics);
+    if (!found) {
       if (this.ended.size >= MOST_ENDED) this.ended.delete(this.ended.values().next().value ?? "");
       this.ended.add(id);
-      return false;
     }
-    for (const topic of topics ?? this.topicsOf(number)) this.release(number, topic);
-    if (topics === null || this.topicsOf(number).length === 0) {
-      this.sql.exec("DELETE FROM connections WHERE number = ?", number);
+    return found;
+  }
+
+  /** Make sure that those who are listed with a topic are there. */
+  async verify(topic: string): Promise<void> {
+    const all = { after: null, node: null, transport: null };
+    await this.takeOut(this.connections({ ...all, limit: SWEEP_ROWS, topic }).items);
+  }
+
+  /** Make sure of all who are listed, a few at a time. */
+  override async alarm(): Promise<void> {
+    const { kv } = this.ctx.storage;
+    const all = { topic: null, node: null, transport: null };
+    const { items, next } = this.connections({ ...all, limit: SWEEP_ROWS, after: kv.get<string>("sweeping") ?? null });
+    await this.takeOut(items);
+    if (next !== null) {
+      kv.put("sweeping", next);
+      await this.ctx.storage.setAlarm(Date.now());
+      return;
     }
-    return true;
+    kv.delete("sweeping");
+    kv.put("swept", Date.now());
+    this.sweepPlanned = this.census.total > 0;
+    if (this.sweepPlanned) await this.sweepBy(Date.now() + SWEEP_SECONDS * 1000);
   }
 
   /** Note whether a topic keeps events: then it exists though nobody is connected. */
@@ -271,7 +314,7 @@ export class Directory extends DurableObject<Env> {
       gaps: value("gaps"),
     });
     return {
-      connections: this.number("SELECT COUNT(*) AS n FROM connections"),
+      connections: this.census.total,
       topics: this.number("SELECT COUNT(*) AS n FROM topics"),
       ...each((name) => stored.get(name) ?? 0),
       perSecond: each((name) => this.recent.reduce((sum, { counts }) => sum + counts[name], 0) / RATE_SECONDS),
@@ -280,6 +323,31 @@ export class Directory extends DurableObject<Env> {
 
   /** Answer: who gets this knows that the lists can be reached. */
   check(): true {
+    return true;
+  }
+
+  /** Have a sweep begin at a time in milliseconds, or before. */
+  private async sweepBy(time: number): Promise<void> {
+    const { storage } = this.ctx;
+    const set = await storage.getAlarm();
+    if (set === null || set > time) await storage.setAlarm(time);
+  }
+
+  private async takeOut(rows: readonly ConnectionRow[]): Promise<void> {
+    for (const { id, topics } of await findGone(this.env, rows)) this.forget(id, topics);
+  }
+
+  /** Take topics from a connection, null for all, and with its last one the connection; false when it is not listed. */
+  private forget(id: string, topics: string[] | null): boolean {
+    const [row] = this.sql
+      .exec<{ number: number; client: string }>("SELECT number, client FROM connections WHERE id = ?", id)
+      .toArray();
+    if (row === undefined) return false;
+    for (const topic of topics ?? this.topicsOf(row.number)) this.release(row.number, topic);
+    if (topics === null || this.topicsOf(row.number).length === 0) {
+      this.sql.exec("DELETE FROM connections WHERE number = ?", row.number);
+      this.census.add(row.client, -1);
+    }
     return true;
   }
 

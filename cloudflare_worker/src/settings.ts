@@ -11,6 +11,8 @@ export interface Env {
   TOPICS: DurableObjectNamespace<Topic>;
   DIRECTORY: DurableObjectNamespace<Directory>;
   ASSETS: Fetcher;
+  /** Names the deployment; not there where none has been made. */
+  VERSION?: WorkerVersionMetadata;
   [name: `GATEWAY_${string}`]: string | undefined;
 }
 

@@ -192,6 +192,12 @@ export class Topic extends DurableObject<Env> {
     return (await this.asking.ask(id)) ?? this.parts.ask((part) => part.figures(id));
   }
 
+  /** Of the connections that are listed here, return those that are not. */
+  async missing(ids: readonly string[]): Promise<string[]> {
+    const { members } = this.here;
+    return this.parts.missing(ids.filter((id) => members.get(id) === undefined && !this.out.held.has(id)));
+  }
+
   /** Close a connection, once it has been told why; false when it is not here. */
   async closeConnection(id: string, reason: string, retry: number): Promise<boolean> {
     const found = this.here.members.get(id);

@@ -67,6 +67,16 @@ export class Parts {
     return null;
   }
 
+  /** Of these connections, return those that no part has. */
+  async missing(ids: readonly string[]): Promise<string[]> {
+    let missing = [...ids];
+    for (const part of this.taken) {
+      if (missing.length === 0) break;
+      missing = await this.here.callPart(part, (object) => object.missing(missing));
+    }
+    return missing;
+  }
+
   /** The parts that have connections. */
   private get taken(): number[] {
     return [...this.here.ledger.parts].filter(([, connections]) => connections > 0).map(([part]) => part);
