@@ -105,11 +105,6 @@ class Reading:
             known.row.number - known.evicted,
         )
 
-    def count(self, name: str) -> int:
-        """Return how many events of a topic are kept."""
-        known = self._known([name]).get(name)
-        return 0 if known is None else known.row.number - known.evicted
-
     def names(self, q: str) -> Sequence[str]:
         """Return the names of all topics of which events are kept."""
         now = self._now()

@@ -17,7 +17,7 @@ from tests.unit.topics.history.shelf import NODE, Ear, Shelf, Stores, aged, ids,
 from topics.events import Event
 from topics.exceptions import PlacementUnavailable
 from topics.history.base import Gap, History
-from topics.history.database import store
+from topics.history.database import batches
 from topics.history.database.store import DatabaseHistory
 from topics.history.database.writing import STEP
 from topics.history.rules import Rules
@@ -133,7 +133,7 @@ async def test_a_placement_that_is_away_is_found_out_before_anything_is_stored(r
 async def test_what_may_have_gone_out_stays_and_is_the_same_event_when_it_is_tried_again(
     rack: Rack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "ROUTE_SECONDS", 0.2)
+    monkeypatch.setattr(batches, "ROUTE_SECONDS", 0.2)
     placement, ear = LosablePlacement(dedupe_seconds=60), Ear()
     await placement.start(NODE, ear)
     shelf = await rack.add(rules(a=last(9), b=last(9)), placement, dedupe_seconds=60)

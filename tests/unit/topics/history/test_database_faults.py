@@ -21,7 +21,7 @@ from tests.unit.topics.history.databases import Template, database
 from tests.unit.topics.history.shelf import NODE, Ear, Shelf, last, rules
 from topics.events import Event
 from topics.exceptions import PlacementUnavailable
-from topics.history.database import store
+from topics.history.database import health
 from topics.history.database.store import DatabaseHistory
 from topics.placement.memory import MemoryPlacement
 
@@ -127,10 +127,31 @@ async def test_postgres_that_was_restarted_while_nobody_asked(
 
 
 @needs_postgres
+async def test_postgres_that_came_back_is_noticed_though_nobody_publishes(
+    on_postgres: Shelf, postgres: str, postgres_server: PostgresServer
+) -> None:
+    await on_postgres.publish("1", "a")
+    await asyncio.to_thread(postgres_server.kill)
+    with pytest.raises(PlacementUnavailable):
+        await on_postgres.ids("a")
+    assert not on_postgres.history.available
+    await asyncio.to_thread(postgres_server.start)
+    await on_postgres.until(lambda: _true(on_postgres.history.available))
+
+    def longest_wait() -> str:
+        with connections[postgres].cursor() as cursor:
+            cursor.execute("SHOW lock_timeout")
+            return str(cursor.fetchone()[0])
+
+    # Its new connection waits for nobody's lock for ever.
+    assert await on_postgres.history._own.writer.run(longest_wait) == "5s"  # type: ignore[attr-defined]
+
+
+@needs_postgres
 async def test_postgres_that_stands_still(
     on_postgres: Shelf, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(health, "ANSWER_SECONDS", 0.5)
     await on_postgres.publish("1", "a")
     await asyncio.to_thread(postgres_server.freeze)
     try:
