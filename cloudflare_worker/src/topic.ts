@@ -38,6 +38,10 @@ import { CLOSE_NORMAL, CLOSE_POLICY, CLOSE_TOO_BIG, CLOSE_TRY_AGAIN, MAX_MESSAGE
 /** Events of one page of a replay: a quarter of the smallest outbox that is sensible. */
 const PAGE_EVENTS = 64;
 
+/** How late the alarm for an event that is too old may ring: milliseconds for each second that it may be kept. */
+const ALARM_SLACK = 100;
+const MOST_SLACK_MS = 60_000;
+
 /** Figures of a connection that is being opened. */
 const NOTHING_YET: Known = { sent: 0, pending: null, pending_bytes: null, behind_since: null };
 
@@ -48,6 +52,8 @@ export class Topic extends DurableObject<Env> {
   private readonly relays: Relays;
   private readonly commands: Commands;
   private readonly asking: Asking;
+  // Whether the directory could not be told that the topic keeps events.
+  private unlisted = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -146,6 +152,7 @@ export class Topic extends DurableObject<Env> {
   }
 
   async describe(): Promise<Description> {
+    this.here.log?.evict(Date.now());
     const nodes = new Set(this.here.members.nodes());
     for (const relays of this.here.ledger.relays.values()) for (const { node } of relays.values()) nodes.add(node);
     for (const part of await this.parts.describe()) for (const node of part.nodes) nodes.add(node);
@@ -164,6 +171,7 @@ export class Topic extends DurableObject<Env> {
   /** List the events that are kept before a number, newest first; null where the topic keeps none. */
   keptEvents(limit: number, before: number | null): { items: Kept[]; more: boolean; total: number } | null {
     if (this.here.log === null) return null;
+    this.here.log.evict(Date.now());
     const items = this.here.log.newest(limit, before);
     const last = items.at(-1)?.number;
     return { items, more: last !== undefined && this.here.log.newest(1, last).length > 0, total: this.here.log.size };
@@ -171,11 +179,13 @@ export class Topic extends DurableObject<Env> {
 
   /** When an id's event was stored, in milliseconds; null when it is not kept. */
   storedAt(id: string): number | null {
+    this.here.log?.evict(Date.now());
     return this.here.log?.storedAt(id) ?? null;
   }
 
   /** Find where a client stands that comes back; null where the topic keeps nothing. */
   locate(start: Start): Standing | null {
+    this.here.log?.evict(Date.now());
     if ("newest" in start) return this.here.log?.newestFrom(start.newest) ?? null;
     return this.here.log?.locate(start.lastId, start.storedAt) ?? null;
   }
@@ -367,12 +377,17 @@ export class Topic extends DurableObject<Env> {
 
   /** List a topic that keeps its first event, and see to it that the oldest goes in time. */
   private async keepUntil(number: number): Promise<void> {
-    if (number === 1 || (number > 0 && this.here.log?.size === 1)) {
+    if (number === 1 || (number > 0 && this.here.log?.size === 1) || this.unlisted) {
+      this.unlisted = true;
       await this.here.list((directory) => directory.keep(this.here.name, true));
+      this.unlisted = false;
     }
     const seconds = this.here.limits?.seconds ?? null;
     const oldest = this.here.log?.oldest ?? null;
-    if (seconds !== null && oldest !== null) await this.wakeBy(oldest + seconds * 1000 + 1);
+    if (seconds !== null && oldest !== null) {
+      // Not for each event alone: what is too old meanwhile is let go of by whoever looks.
+      await this.wakeBy(oldest + seconds * 1000 + Math.min(seconds * ALARM_SLACK, MOST_SLACK_MS));
+    }
   }
 
   /** Have the alarm ring at a time in milliseconds, or before. */

@@ -60,7 +60,13 @@ it("closes a WebSocket whose command it cannot carry out, for the client to come
 it("ends a connection whose past cannot be read, and does not let it wait for ever", async () => {
   for (const id of ["1", "2"]) await publish("kept/broken", id, id);
   const mend = await replace("kept/broken", "here", "log", {
-    ...{ storedAt: () => 1, locate: () => ({ after: 1, last: 2, gaps: [] }), read: broken, newest: () => [] },
+    ...{
+      evict: () => undefined,
+      storedAt: () => 1,
+      locate: () => ({ after: 1, last: 2, gaps: [] }),
+      read: broken,
+      newest: () => [],
+    },
   });
   const socket = await Subscriber.open("topic=kept/broken&last_event_id=1");
   const response = await fetchGateway("/sse?topic=kept/broken", { headers: { "last-event-id": "1" } });

@@ -184,3 +184,21 @@ it("tells an unknown id, and gives all that is kept", async () => {
   expect(text).toContain('event: gateway.gap\ndata: {"topic":"kept/b","missed":null,"reason":"unknown-id"}\n\nid: 1\n');
   await reader?.cancel();
 });
+
+it("knows through hibernation what it has counted, though another object has its only socket", async () => {
+  const subscriber = await Subscriber.open("topic=here,counting");
+  for (const id of ["1", "2"]) expect((await publish("counting", id, id)).status).toBe(200);
+  await evictDurableObject(env.TOPICS.getByName("counting"));
+  expect((await publish("counting", "3", "3")).status).toBe(200);
+  const listed = await get<{ items: object[] }>("/topics?q=counting");
+  expect(listed.items[0]).toMatchObject({ connections: 1, events: 3, last_event: { id: "3" } });
+
+  // Gone, and come again: it begins anew.
+  subscriber.close();
+  await eventually(async () => (await publish("counting", "nobody")).status === 204);
+  await open(1, "counting");
+  expect((await get<{ items: object[] }>("/topics?q=counting")).items[0]).toMatchObject({
+    events: 0,
+    last_event: null,
+  });
+});

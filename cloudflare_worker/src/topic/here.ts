@@ -51,11 +51,11 @@ export class Here {
     this.name = topic;
     this.part = part;
     const sockets = ctx.getWebSockets();
-    this.members = new Members(sockets);
+    this.limits = this.settings.history.of(topic);
     this.ledger = new Ledger(ctx.storage.sql);
+    this.members = new Members(sockets, this.limits === null ? this.ledger : null);
     const ids = new Set(sockets.map((socket) => (socket.deserializeAttachment() as Member).id));
     this.orphans = [...this.ledger.extras.keys()].filter((id) => !ids.has(id));
-    this.limits = this.settings.history.of(topic);
     this.log = this.limits === null || part !== null ? null : new Log(ctx.storage.sql, this.limits);
     this.answered = part !== null ? null : new Answered(ctx.storage.sql, this.settings.dedupeSeconds);
     this.calls = new Calls(env.TOPICS);
@@ -93,6 +93,7 @@ export class Here {
 
   /** Keep nothing where nobody is left: an object without storage costs nothing. @param opening Connections that come. */
   tidy(opening: number): void {
+    if (this.connections === 0 && opening === 0) this.members.forgetCounters();
     if (this.members.size > 0 || opening > 0 || this.log !== null || !this.ledger.empty || this.answered?.any) return;
     if (!this.ledger.stored && !this.answered?.isStored) return;
     this.ledger.forget();

@@ -1,8 +1,9 @@
 /** The sockets of one object, and what each carries through hibernation in its attachment. */
 
 import type { Format, Outgoing } from "../wire/link";
+import type { Ledger } from "./ledger";
 
-/** What a topic has counted. It lives in the attachment of one member, so that counting costs no storage. */
+/** What a topic has counted since it exists. It lives in the attachment of one member, so that counting costs no storage. */
 export interface Counters {
   events: number;
   last: { id: string; time: string } | null;
@@ -38,8 +39,15 @@ export class Members {
   private subscribed = 0;
   private watching = 0;
 
-  /** @param sockets Those that have outlived the object's last life. */
-  constructor(sockets: readonly WebSocket[]) {
+  /**
+   * @param sockets Those that have outlived the object's last life.
+   * @param ledger Keeps the counters while there is no member; null where the history counts.
+   */
+  constructor(
+    sockets: readonly WebSocket[],
+    private readonly ledger: Pick<Ledger, "counters" | "keepCounters"> | null,
+  ) {
+    Object.assign(this.counters, ledger?.counters);
     for (const socket of sockets) {
       if (socket.readyState !== WebSocket.OPEN) continue;
       const member = socket.deserializeAttachment() as Member;
@@ -94,6 +102,13 @@ export class Members {
     if (found.member.counters !== undefined) this.keepCounters();
   }
 
+  /** Begin to count anew: the topic exists no more. */
+  forgetCounters(): void {
+    if (this.counters.events === 0) return;
+    Object.assign(this.counters, { events: 0, last: null });
+    this.keepCounters();
+  }
+
   /** Nodes of the subscribed members. */
   nodes(): string[] {
     const nodes = new Set<string>();
@@ -126,7 +141,10 @@ export class Members {
 
   private keepCounters(): void {
     const first = this.byId.values().next().value;
-    if (first === undefined) return;
+    if (first === undefined) {
+      this.ledger?.keepCounters(this.counters);
+      return;
+    }
     first.member.counters = this.counters;
     first.socket.serializeAttachment(first.member);
   }
