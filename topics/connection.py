@@ -1,49 +1,23 @@
 """One connection: a client's SSE response or WebSocket, or an administrator's tail."""
 
 import asyncio
-import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
-from topics.encoding import JOINABLE, WEBSOCKET_FORMATS, EncodedEvent, Encoding, Format, frame
+from topics.encoding import JOINABLE, WEBSOCKET_FORMATS, Batch, Encoding, Format, frame
 from topics.outbox import Outbox, OutboxLimits
 from topics.placement.base import ConnectionRecord, Transport
 from topics.wire import sse, websocket
 from topics.writer import Writer
-
-logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 2.0
 """How long a client gets to take its last bytes before the connection is reset."""
 
 MAX_USER_AGENT = 256
 """Characters of a client's `user-agent` that are kept."""
-
-
-class Batch:
-    """Events of one turn of the loop that go to the same connections, in order.
-
-    Args:
-        events: One or more, all of the same topics.
-    """
-
-    __slots__ = ("_joined", "events", "size")
-
-    def __init__(self, events: list[EncodedEvent]) -> None:
-        self.events = events
-        self.size = len(events)
-        self._joined: dict[Encoding, bytes] = {}
-
-    def joined(self, encoding: Encoding) -> bytes:
-        """Return all frames of one encoding, one behind the other."""
-        data = self._joined.get(encoding)
-        if data is None:
-            data = b"".join([event.frame(encoding) for event in self.events])
-            self._joined[encoding] = data
-        return data
 
 
 class Interceptor(Protocol):
@@ -201,7 +175,7 @@ class Connection:
         """Events and bytes that it may be given in one go when nothing waits, without coming near its limits."""
         return self._outbox.piece
 
-    def intercept(self, interceptor: "Interceptor | None", writer: Writer) -> None:
+    def intercept(self, interceptor: Interceptor | None, writer: Writer) -> None:
         """Have what the hub delivers go by way of an interceptor first; None ends it.
 
         Args:
@@ -295,48 +269,6 @@ class Connection:
 
     def _gap_frame(self, topic: str, missed: int) -> bytes:
         return frame(gap_payload(self.transport, topic, missed, "slow-reader"), self.encoding.framing)
-
-
-def deliver_all(connections: Iterable[Connection], batch: Batch) -> None:
-    """Deliver a batch to many. This is what a delivery costs: keep it short.
-
-    Where nothing waits, the socket is called from here. That nothing waits is the writer's to say: before it is
-    opened, while anything is held, and from its end on, `direct` is None.
-    """
-    encoding: Encoding | None = None
-    data = b""
-    length = 0
-    events = batch.size
-    for connection in connections:
-        try:
-            send = connection.writer.direct
-            if send is None:
-                connection.deliver(batch)
-                continue
-            if connection.encoding is not encoding:
-                data = batch.joined(connection.encoding)
-                length = len(data)
-                encoding = connection.encoding
-            try:
-                taken = send(data)
-            except OSError:
-                # Full, or gone: the writer finds out which.
-                taken = 0
-            if taken == length:
-                connection.sent += events
-            else:
-                connection.deliver_rest(batch, data[taken:])
-        except Exception:
-            # Whatever state it is in: the others still get the event.
-            logger.exception("delivery failed", extra={"connection": connection.id})
-            _cut_off(connection)
-
-
-def _cut_off(connection: Connection) -> None:
-    try:
-        connection.abort()
-    except Exception:
-        logger.exception("reset failed", extra={"connection": connection.id})
 
 
 def _wake(waiting: "asyncio.Future[None]") -> None:

@@ -1,4 +1,4 @@
-"""One event, encoded once for each way that a connection may want it."""
+"""One event, or those of one turn, encoded once for each way that a connection may want them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,3 +94,26 @@ class EncodedEvent:
             payload = _PAYLOAD[encoding.form](self.event)
             frame = self._frames[encoding] = _FRAME[encoding.framing](payload)
         return frame
+
+
+class Batch:
+    """Events of one turn of the loop that go to the same connections, in order.
+
+    Args:
+        events: One or more, all of the same topics.
+    """
+
+    __slots__ = ("_joined", "events", "size")
+
+    def __init__(self, events: list[EncodedEvent]) -> None:
+        self.events = events
+        self.size = len(events)
+        self._joined: dict[Encoding, bytes] = {}
+
+    def joined(self, encoding: Encoding) -> bytes:
+        """Return all frames of one encoding, one behind the other."""
+        data = self._joined.get(encoding)
+        if data is None:
+            data = b"".join([event.frame(encoding) for event in self.events])
+            self._joined[encoding] = data
+        return data

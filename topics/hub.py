@@ -12,9 +12,10 @@ from typing import get_args
 
 from topics import metrics, turns
 from topics.broadcast import TOPIC as BROADCAST
-from topics.connection import Batch, Connection, deliver_all, gap_payload
-from topics.encoding import EncodedEvent
+from topics.connection import Connection, gap_payload
+from topics.encoding import Batch, EncodedEvent
 from topics.events import Event, rfc3339
+from topics.fanout import deliver_all
 from topics.outbox import JOIN_BYTES
 from topics.placement.base import ConnectionRecord, Drop, Transport
 from topics.rates import Rates

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from topics.connection import Batch, Connection, gap_payload
-from topics.encoding import EncodedEvent
+from topics.connection import Connection, gap_payload
+from topics.encoding import Batch, EncodedEvent
 from topics.events import Event
 from topics.exceptions import PlacementUnavailable
 from topics.history.base import Gap, History, Kept, Standing

@@ -9,8 +9,8 @@ import pytest
 
 from tests.unit.topics.scripted import Client
 from topics import connection as connection_module
-from topics.connection import Batch, gap_payload
-from topics.encoding import EncodedEvent
+from topics.connection import gap_payload
+from topics.encoding import Batch, EncodedEvent
 from topics.events import Event
 from topics.outbox import OutboxLimits
 from topics.placement.base import Transport

@@ -7,8 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.topics.scripted import Client
-from topics.connection import Batch
-from topics.encoding import EncodedEvent
+from topics.encoding import Batch, EncodedEvent
 from topics.events import Event
 from topics.outbox import JOIN_BYTES, OutboxLimits
 from topics.writer import Framing
