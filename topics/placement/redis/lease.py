@@ -11,7 +11,6 @@ that nodes which come back to a former master do not take for settled what they 
 
 import asyncio
 import contextlib
-import json
 import logging
 import secrets
 import time
@@ -24,9 +23,11 @@ from redis.asyncio.connection import Connection
 from topics.exceptions import PlacementUnavailable
 from topics.placement.base import Node
 from topics.placement.redis.address import Address, sentinels_of
+from topics.placement.redis.census import RETURN_SECONDS, Census
 from topics.placement.redis.commands import UNREACHABLE, Commands, unavailable
+from topics.placement.redis.graves import release
 from topics.placement.redis.keys import Keys
-from topics.placement.redis.peers import Peer, generation_of, peer_of
+from topics.placement.redis.peers import Peer, generation_of, info_of, peer_of
 from topics.placement.redis.registrar import Registrar
 from topics.placement.redis.sentinels import has_moved
 
@@ -38,18 +39,8 @@ RETRY_SECONDS = 0.2
 CANARY_SECONDS = 1.0
 """How long a message may take from Redis to its own sender before the subscription counts as dead."""
 
-RETURN_SECONDS = 2.0
-"""How long beyond its TTL a node is waited for after Redis was away: to find out, and to find its way back, through
-sentinels too, takes a few waits of `SOCKET_SECONDS`, and no node does so at the same moment as another."""
-
-CLOSED_SECONDS = 60
-"""How long a removed session is remembered, for commands that were held up on their way."""
-
 FOLLOW_SECONDS = 1.0
 """Longest pause between two questions to the sentinels whether the master is another: a former one does not know."""
-
-RELEASE_TOPICS = 200
-"""Topics of a dead node that are removed in one step."""
 
 
 class Lease:
@@ -84,9 +75,7 @@ class Lease:
         self._broken = True
         self._reopen = True
         self._lost = False
-        self._known: set[str] = set()
-        self._expected: dict[str, float] = {}
-        self._settled_once = False
+        self._census = Census(ttl)
         self._unheard_since: float | None = None
         self._left = ttl
         self._renewed = time.monotonic()
@@ -125,7 +114,7 @@ class Lease:
             keys = self._keys
             with contextlib.suppress(PlacementUnavailable, *UNREACHABLE):
                 await self.commands.run("leave", [keys.leases, keys.info, keys.graves], [self.session])
-                await self._release(self.session)
+                await release(self.session, self.commands, self.client, keys)
         self.era, self.reachable = None, False
         await self.commands.close()
         for client in (*sentinels_of(self.client), self.client):
@@ -181,7 +170,7 @@ class Lease:
                     # What Redis published has not come: the subscription is dead, whatever its socket says.
                     self._unheard_since = None
                     await self._resubscribe()
-                if self._broken or not await self._renew(""):
+                if self._broken or not await self._renew():
                     await self._register()
             except PlacementUnavailable:
                 self.fail()
@@ -202,11 +191,11 @@ class Lease:
                 await self._arrive()
             if self.session and not self._lost:
                 # Whether its lease had run out while Redis was away from this node.
-                status, *_ = await self._send_renewal("")
+                status, *_ = await self._send_renewal()
                 self._lost = status != b"ok"
             previous, self.session = self.session, secrets.token_hex(8)
             await self._registrar.enroll(missed=self._lost)
-            if await self._renew(previous or "-"):
+            if await self._renew(previous):
                 return
         raise PlacementUnavailable("Redis changes while this node registers.")
 
@@ -229,32 +218,27 @@ class Lease:
         self._lost = self._lost or (bool(heard) and heard != self._run)
         await self._registrar.reopen(missed=self._lost)
 
-    async def _send_renewal(self, replaces: str) -> list[Any]:
+    async def _send_renewal(self, replaces: str | None = None) -> list[Any]:
         keys = self._keys
         described = self._registrar.describe()
-        node = self._node
-        info = {
-            "name": node.name,
-            "host": node.host,
-            "since": node.since,
-            "version": node.version,
-            "port": node.port,
-            "instance": self._instance,
-            "run": self._run,
-            "generation": generation_of(self._known_era),
-            "ttl": self.ttl,
-            **described,
-        }
+        info = info_of(
+            self._node,
+            instance=self._instance,
+            run=self._run,
+            generation=generation_of(self._known_era),
+            ttl=self.ttl,
+            described=described,
+        )
         answer: list[Any] = await self.commands.run(
             "renew",
             [keys.epoch, keys.settled, keys.leases, keys.info, keys.graves, keys.watch],
             [
                 self.session,
                 round(self.ttl * 1000),
-                json.dumps(info),
+                info,
                 self._instance,
-                "1" if replaces else "0",
-                "" if replaces == "-" else replaces,
+                "0" if replaces is None else "1",
+                replaces or "",
                 described["channel"],
                 'N {"kind":"canary"}',
                 self._known_era,
@@ -263,7 +247,12 @@ class Lease:
         )
         return answer
 
-    async def _renew(self, replaces: str) -> bool:
+    async def _renew(self, replaces: str | None = None) -> bool:
+        """Renew, or begin with a session, and find out what may be answered; returns whether Redis has kept all.
+
+        Args:
+            replaces: The session that ends as this one begins, empty for none; None when this one has begun.
+        """
         if self._unheard_since is None:
             self._unheard_since = time.monotonic()
         status, run, now, epoch, settled, leases, infos, graves = await self._send_renewal(replaces)
@@ -290,12 +279,14 @@ class Lease:
                 self.era = None
                 return False
             # Somebody has come after this node, and waits to hear that it is still here.
-            await self._send_renewal("")
-        self._reached(replaces, peers)
+            await self._send_renewal()
+        if not self.reachable and replaces:
+            logger.info("placement store back", extra={"node": self._node.name, "nodes": len(peers)})
+        self.reachable = True
         await self._settle(here, era, now, peers)
         for session in graves:
-            await self._release(session.decode())
-        if replaces:
+            await release(session.decode(), self.commands, self.client, self._keys)
+        if replaces is not None:
             for peer in peers:
                 if peer.session != self.session:
                     await self._registrar.greet(peer.channel)
@@ -303,21 +294,16 @@ class Lease:
         self._renewed = time.monotonic()
         return True
 
-    def _reached(self, replaces: str, peers: Sequence[Peer]) -> None:
-        if not self.reachable and replaces not in ("", "-"):
-            logger.info("placement store back", extra={"node": self._node.name, "nodes": len(peers)})
-        self.reachable = True
-
     async def _settle(self, here: str, era: str, now: int, peers: Sequence[Peer]) -> None:
         if not era.startswith(here):
             self.era = None
-            clock = time.monotonic()
-            for instance in self._known:
-                self._expected.setdefault(instance, clock + self.ttl + RETURN_SECONDS)
+            self._census.begin()
             epoch = here.partition("/")[0]
-            newest = max(peer.generation for peer in peers)
-            if not await self._complete(epoch, newest, now, peers, clock):
+            if not self._census.is_complete(peers, self._run):
                 return
+            if self._census.is_first and not await self._is_alone(epoch, now):
+                return
+            newest = max(peer.generation for peer in peers)
             era = f"{here}{newest + 1}"
             if not await self.commands.run("settle", [self._keys.epoch, self._keys.settled], [epoch, era]):
                 return
@@ -328,39 +314,20 @@ class Lease:
             self._lost = False
             self._registrar.tell()
         self.era = self._known_era = era
-        self._settled_once = True
-        self._known = {peer.instance for peer in peers}
-        self._expected.clear()
+        self._census.end(peers)
 
-    async def _complete(self, epoch: str, newest: int, now: int, peers: Sequence[Peer], clock: float) -> bool:
-        here = {peer.instance for peer in peers}
-        # What a node left behind on a former master, which did not die, is older than what others have known since.
-        if any(peer.run != self._run or peer.generation < newest for peer in peers):
-            return False
-        if self._settled_once:
-            return all(instance in here or deadline < clock for instance, deadline in self._expected.items())
-        # A node that has just started knows no others. Either time has shown that there are none ...
-        if clock - self._redis_since <= self.ttl + 1:
+    async def _is_alone(self, epoch: str, now: int) -> bool:
+        """Tell whether there can be no nodes that this one, which has just started, does not know."""
+        if time.monotonic() - self._redis_since <= self.ttl + 1:
+            # Of a Redis that was restarted they may not know yet.
             return False
         author, _, created = epoch.rpartition("-")
+        # Either time has shown that there are none ...
         if now - int(created) > self.ttl * 1000:
             return True
         # ... or this Redis was empty, has run for long, and no other node listens to it.
         listening = await self.client.pubsub_channels(f"{self._keys.prefix}node.*")
         return author == self._instance and len(listening) <= 1
-
-    async def _release(self, session: str) -> None:
-        keys = self._keys
-        await self.client.set(keys.closed(session), 1, ex=CLOSED_SECONDS)
-        while True:
-            names: Any = await self.client.srandmember(keys.held(session), RELEASE_TOPICS)
-            if not names:
-                break
-            topics = [name.decode() for name in names]
-            tables = [key for topic in topics for key in (keys.topic(topic), keys.members(session, topic))]
-            await self.commands.run("release", [keys.held(session), keys.topics, *tables], [session, *topics])
-        await self.client.delete(keys.order(session), keys.records(session))
-        await self.client.srem(keys.graves, session)
 
     async def _tend(self) -> None:
         # Not `while True`: redis-py polls its socket with a time-out of 0, which may take a cancellation for its own.

@@ -1,7 +1,9 @@
-"""The nodes that live, as the table in Redis has them."""
+"""The nodes that live, as the table in Redis has them. Pure."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from topics.placement.base import Node
 
@@ -31,6 +33,21 @@ class Peer:
     draining: bool
     counters: dict[str, int]
     rates: dict[str, float]
+
+
+def info_of(node: Node, *, instance: str, run: str, generation: int, ttl: float, described: Mapping[str, Any]) -> str:
+    """Return what the table says of a node; `peer_of` reads it.
+
+    Args:
+        node: Which.
+        instance: Its process.
+        run: The run of Redis in which it registers.
+        generation: Of the newest era that it has known.
+        ttl: Seconds after which it counts as dead when it is silent.
+        described: `channel`, `draining`, `counters` and `rates`.
+    """
+    registered = {"instance": instance, "run": run, "generation": generation, "ttl": ttl}
+    return json.dumps({**asdict(node), **registered, **described})
 
 
 def peer_of(session: str, left_ms: float, info: bytes) -> Peer:
