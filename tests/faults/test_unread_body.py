@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import http.client
 import io
+import socket
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -116,12 +118,24 @@ async def by_httpx(url: str, headers: dict[str, str], body: Path) -> int:
 
 
 async def by_aiohttp(url: str, headers: dict[str, str], body: Path) -> int:
+    opened: list[socket.socket] = []
+
+    def connect(address: tuple[int, int, int, str, Any]) -> socket.socket:
+        opened.append(socket.socket(*address[:3]))
+        return opened[-1]
+
     async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)) as session,
+        aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(20), connector=aiohttp.TCPConnector(socket_factory=connect)
+        ) as session,
         session.post(f"{url}/publish", data=io.BytesIO(read(body)), headers=headers) as response,
     ):
         await response.read()
-        return response.status
+    # It does not wait for what it had written of the body: the loop would end before the connection has.
+    async with asyncio.timeout(20):
+        while any(sock.fileno() >= 0 for sock in opened):
+            await asyncio.sleep(0.01)
+    return response.status
 
 
 async def by_curl(url: str, headers: dict[str, str], body: Path) -> int:
