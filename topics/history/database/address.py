@@ -31,9 +31,7 @@ def databases(url: str, folder: Path) -> dict[str, dict[str, Any]]:
         database: dict[str, Any] = {**dj_database_url.parse(url)}
     except ValueError:
         # Its own message lists everything that there is.
-        raise ValueError(
-            "it must be a URL such as sqlite:///gateway.sqlite3 or postgres://user:password@host/name"
-        ) from None
+        raise ValueError(ADVICE) from None
     options: dict[str, Any] = database.setdefault("OPTIONS", {})
     if database["ENGINE"].endswith(".sqlite3"):
         if not database["NAME"] or database["NAME"] == ":memory:":
