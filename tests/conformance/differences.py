@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 _NO_URL = "workerd answers 500 to a target or host that makes no URL, before it asks the Worker"
-_BARE = "workerd takes a target without its slash for /, which leads a browser to the dashboard"
+_BARE = "workerd takes a target without its slash for the bare address, which leads a browser to the dashboard"
 _METHOD = "workerd answers 501 to a method that it does not know, before it asks the Worker"
 _HALF_CLOSED = "workerd does not take a half-closed connection for an ended one: only a write finds out"
 _IDLE = "nothing tells the Worker that the client of a silent stream has gone: its keep-alive finds out"
