@@ -1,16 +1,10 @@
-"""The event channel: channels-redis groups, one a topic, joined once a process; and the holes in their streams.
-
-Every event carries its topic's sequence number. A mark (attach.lua, mark.lua) says where a stream stands: the node that
-reads its own mark knows that it is subscribed, and a number that is not the next one is a hole.
-"""
+"""The event channel: channels-redis groups, one a topic, joined once a process."""
 
 import asyncio
 import contextlib
 import json
 import logging
-import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer
@@ -24,6 +18,7 @@ from topics.placement.redis.address import Address
 from topics.placement.redis.commands import UNREACHABLE, unavailable
 from topics.placement.redis.envelope import Envelope, unpack_drop, unpack_event
 from topics.placement.redis.shard import Inlet, use_shards
+from topics.placement.redis.streams import Stream
 
 logger = logging.getLogger(__name__)
 
@@ -44,47 +39,6 @@ logging.getLogger("channels_redis.pubsub").addFilter(_Quiet())
 
 FLUSH_SECONDS = 5.0
 """Longest wait for the layer to let go of its connections."""
-
-NO_EPOCH = "-"
-"""Epoch of a topic that does not exist, in a mark."""
-
-
-@dataclass(slots=True)
-class Stream:
-    """Where this node stands in the events of one topic.
-
-    Attributes:
-        epoch: Which life of the topic it counts in; None until the first mark.
-        seq: The last number seen.
-        following: The number that the last message should have had: the first that is missing if there is a hole.
-        token: Of the mark that confirms it.
-        confirmed: The mark has come: this node is subscribed.
-        missed: Its connections must be told of a gap, once all nodes have registered: not before, as what is
-            published until then is missed too; but before the first event from then on.
-        due: A mark has come since then: events are no older than what was missed.
-        since: Position of the last event that was kept when this node began to hear the topic; None until it does.
-        last: Position of the topic's last event that came; 0 when none has.
-    """
-
-    epoch: str | None = None
-    seq: int = 0
-    following: int = 1
-    token: str = field(default_factory=lambda: secrets.token_hex(4))
-    confirmed: asyncio.Event = field(default_factory=asyncio.Event)
-    missed: bool = False
-    due: bool = False
-    since: int | None = None
-    last: int = 0
-
-    @property
-    def epoch_wanted(self) -> bool:
-        """Whether the next mark is needed: to hear that it is subscribed, or where the stream stands."""
-        return self.epoch is None or not self.confirmed.is_set()
-
-    def doubt(self) -> None:
-        """Ask for a new mark."""
-        self.token = secrets.token_hex(4)
-        self.confirmed.clear()
 
 
 class EventChannel:
@@ -269,7 +223,9 @@ class EventChannel:
                     self._on_event(unpack_event(event, int(position)))
             case b"M ":
                 _, epoch, seq, topic, token, position = message.split(b" ")
-                self._begin(topic.decode(), token.decode(), int(position))
+                stream = self.streams.get(topic.decode())
+                if stream is not None:
+                    stream.begin(token.decode(), int(position))
                 self._advance(topic.decode(), epoch.decode(), int(seq), token.decode())
             case b"D ":
                 _, identity, drop = message.split(b" ", 2)
@@ -279,41 +235,9 @@ class EventChannel:
             case _:
                 self._on_note(json.loads(message[2:]))
 
-    def _begin(self, topic: str, token: str, position: int) -> None:
-        stream = self.streams.get(topic)
-        if stream is not None and stream.since is None and token == stream.token:
-            stream.since = position
-
     def _advance(self, topic: str, epoch: str, seq: int, token: str | None) -> None:
         stream = self.streams.get(topic)
-        if stream is None:
-            return
-        own, is_event = token == stream.token, token is None
-        hole, missed, stream.following = False, None, stream.seq + 1
-        is_due = is_event and stream.due
-        if epoch == NO_EPOCH:
-            # The topic does not exist, or not yet: the mark says no more than that this node is subscribed.
-            pass
-        elif stream.epoch is None:
-            # Only its own mark begins a stream: other messages may be those of the topic's life before.
-            is_due = is_event
-            if own or (is_event and stream.missed):
-                stream.epoch, stream.seq = epoch, seq
-        elif epoch != stream.epoch:
-            if not own and not is_event:
-                return
-            stream.epoch, stream.seq = epoch, seq
-            hole, is_due = True, is_event
-        else:
-            missed = seq - stream.seq - is_event
-            stream.seq = seq
-            # Numbers that go back are those of a Redis that has forgotten some, and with them what they stood for.
-            hole, missed = missed != 0, missed if missed > 0 else None
-        if own:
-            stream.confirmed.set()
-            stream.due = True
-        if stream.missed and is_due:
-            stream.missed = False
-            self._on_gap(topic, None)
-        elif hole and (is_event or not stream.missed):
-            self._on_gap(topic, missed)
+        if stream is not None:
+            missed = stream.advance(epoch, seq, token)
+            if missed != 0:
+                self._on_gap(topic, missed)

@@ -7,7 +7,8 @@ import pytest
 from topics.events import Event
 from topics.placement.redis.address import parse_address
 from topics.placement.redis.envelope import pack_event
-from topics.placement.redis.layer import EventChannel, Stream
+from topics.placement.redis.layer import EventChannel
+from topics.placement.redis.streams import Stream
 
 TOPIC = "x"
 
