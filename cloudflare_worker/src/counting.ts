@@ -1,6 +1,7 @@
 /** What an isolate counts, and its way to the directory: in sums, about once a second. */
 
-import { NAME, type Counts } from "./directory";
+import { NAME } from "./directory";
+import type { Counts } from "./directory/counters";
 import { log } from "./logs";
 import type { Env } from "./settings";
 

@@ -2,6 +2,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { Census } from "./directory/census";
+import { Counters, type Counts } from "./directory/counters";
 import { findGone } from "./directory/presence";
 import type { Env } from "./settings";
 
@@ -40,13 +41,6 @@ export interface NodeRow {
   topics: number;
 }
 
-export interface Counts {
-  published: number;
-  delivered: number;
-  dropped: number;
-  gaps: number;
-}
-
 export interface Totals extends Counts {
   connections: number;
   topics: number;
@@ -56,7 +50,6 @@ export interface Totals extends Counts {
 /** The one directory's name. */
 export const NAME = "directory";
 
-const RATE_SECONDS = 10;
 const NODE_SECONDS = 3600;
 const MOST_ENDED = 10_000;
 /** How often it is made sure that all who are listed are there: each time wakes their objects. */
@@ -67,7 +60,6 @@ const FULL_SECONDS = 60;
 const DEPLOYED_SECONDS = 10;
 /** Connections of one step of a sweep: each is a call or more, and few are allowed at a time. */
 const SWEEP_ROWS = 40;
-const COUNTERS = ["published", "delivered", "dropped", "gaps"] as const;
 
 interface StoredConnection {
   [column: string]: SqlStorageValue;
@@ -85,16 +77,16 @@ export class Directory extends DurableObject<Env> {
   private readonly sql: SqlStorage;
   // Connections that ended before they had registered: their registration comes too late.
   private readonly ended = new Set<string>();
-  // Counts of the last seconds, one for each, for the rates; hibernation forgets them, as nothing has happened then.
-  private readonly recent: { at: number; counts: Counts }[] = [];
 
   private readonly census: Census;
+  private readonly counters: Counters;
   private sweepPlanned = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.sql = ctx.storage.sql;
     this.census = new Census(this.sql);
+    this.counters = new Counters(this.sql);
     this.sql.exec(`
       CREATE TABLE IF NOT EXISTS connections (
         number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, transport TEXT NOT NULL, node TEXT NOT NULL,
@@ -105,7 +97,6 @@ export class Directory extends DurableObject<Env> {
       CREATE TABLE IF NOT EXISTS topics (name TEXT PRIMARY KEY, connections INTEGER NOT NULL, kept INTEGER NOT NULL)
         WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS nodes (name TEXT PRIMARY KEY, since INTEGER NOT NULL, last_seen INTEGER NOT NULL);
-      CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
     `);
     // A deployment ends connections, and tells nobody.
     const version = env.VERSION?.id ?? "";
@@ -280,44 +271,16 @@ export class Directory extends DurableObject<Env> {
 
   /** Add to the counters what a Worker has counted, and note that its location lives. */
   count(node: string, counts: Counts): void {
-    const now = Date.now();
-    this.seen(node, now);
-    for (const name of COUNTERS) {
-      if (counts[name] === 0) continue;
-      this.sql.exec(
-        "INSERT INTO counters (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + ?2",
-        name,
-        counts[name],
-      );
-    }
-    const newest = this.recent.at(-1);
-    if (newest !== undefined && now - newest.at < 1000) {
-      for (const name of COUNTERS) newest.counts[name] += counts[name];
-      return;
-    }
-    this.recent.push({ at: now, counts: { ...counts } });
-    this.forgetOld(now);
+    this.seen(node, Date.now());
+    this.counters.add(counts);
   }
 
   totals(): Totals {
-    this.forgetOld(Date.now());
-    const stored = new Map(
-      this.sql
-        .exec<{ name: string; value: number }>("SELECT name, value FROM counters")
-        .toArray()
-        .map((row) => [row.name, row.value]),
-    );
-    const each = (value: (name: (typeof COUNTERS)[number]) => number): Counts => ({
-      published: value("published"),
-      delivered: value("delivered"),
-      dropped: value("dropped"),
-      gaps: value("gaps"),
-    });
     return {
       connections: this.census.total,
       topics: this.number("SELECT COUNT(*) AS n FROM topics"),
-      ...each((name) => stored.get(name) ?? 0),
-      perSecond: each((name) => this.recent.reduce((sum, { counts }) => sum + counts[name], 0) / RATE_SECONDS),
+      ...this.counters.totals,
+      perSecond: this.counters.perSecond,
     };
   }
 
@@ -349,11 +312,6 @@ export class Directory extends DurableObject<Env> {
       this.census.add(row.client, -1);
     }
     return true;
-  }
-
-  private forgetOld(now: number): void {
-    const from = now - RATE_SECONDS * 1000;
-    while ((this.recent[0]?.at ?? from) < from) this.recent.shift();
   }
 
   private hold(number: number, topics: readonly string[]): void {

@@ -7,7 +7,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 import type { Event } from "./events";
-import { Refused, refusal, Unavailable } from "./exceptions";
+import { Refused, Unavailable } from "./exceptions";
 import type { Kept, Standing } from "./history/log";
 import { log } from "./logs";
 import { problemOf } from "./problems";
@@ -18,6 +18,7 @@ import { Commands } from "./topic/commands";
 import { Delivering } from "./topic/delivering";
 import { Here } from "./topic/here";
 import { send, type Member } from "./topic/members";
+import { Membership } from "./topic/membership";
 import { Parts } from "./topic/parts";
 import { Relays, type Handed, type Relayed } from "./topic/relays";
 import {
@@ -28,7 +29,6 @@ import {
   LINK_HEADER,
   MORE,
   Outgoing,
-  type Format,
   type Link,
   type Start,
 } from "./wire/link";
@@ -52,6 +52,7 @@ export class Topic extends DurableObject<Env> {
   private readonly relays: Relays;
   private readonly commands: Commands;
   private readonly asking: Asking;
+  private readonly membership: Membership;
   // Whether the directory could not be told that the topic keeps events.
   private unlisted = false;
 
@@ -60,7 +61,7 @@ export class Topic extends DurableObject<Env> {
     this.here = new Here(ctx, env, this);
     this.parts = new Parts(this.here);
     this.out = new Delivering(this.here, (id) => {
-      ctx.waitUntil(this.end(id, CLOSE_TRY_AGAIN, "too much came while what was missed was read"));
+      ctx.waitUntil(this.membership.end(id, CLOSE_TRY_AGAIN, "too much came while what was missed was read"));
     });
     this.relays = new Relays(this.here, this.out);
     this.commands = new Commands(
@@ -71,11 +72,13 @@ export class Topic extends DurableObject<Env> {
       (socket) => ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0,
     );
     this.asking = new Asking(this.here.members);
+    this.membership = new Membership(ctx, this.here, this.out, this.relays, this.parts, this.commands);
     // Answered by the runtime: a client that asks for a sign of life wakes nobody.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('{"type":"ping"}', '{"type":"pong"}'));
-    for (const id of this.here.members.interrupted) ctx.waitUntil(this.end(id, CLOSE_TRY_AGAIN, "come back"));
+    for (const id of this.here.members.interrupted)
+      ctx.waitUntil(this.membership.end(id, CLOSE_TRY_AGAIN, "come back"));
     // Their sockets ended with the object's last life, which could not let go of their topics.
-    for (const id of this.here.orphans) ctx.waitUntil(this.left(id, "websocket-json"));
+    for (const id of this.here.orphans) ctx.waitUntil(this.membership.left(id, "websocket-json"));
   }
 
   // What Workers ask
@@ -88,7 +91,7 @@ export class Topic extends DurableObject<Env> {
       return this.parts.full(Number(request.headers.get(FULL_HEADER) ?? 0));
     }
     try {
-      return await this.open(link);
+      return await this.membership.open(link);
     } catch (error) {
       if (error instanceof Refused) return problemOf(error).response();
       // Another object failed: this one is none the worse for it, and nor is the client that tries again.
@@ -215,7 +218,7 @@ export class Topic extends DurableObject<Env> {
       return (await this.parts.ask(async (part) => (await part.closeConnection(id, reason, retry)) || null)) ?? false;
     const told = { type: "close" as const, reason, retry };
     send(found.socket, isWebSocket(found.member.format) ? JSON.stringify(told) : controlMessage(told));
-    await this.end(id, CLOSE_NORMAL, reason);
+    await this.membership.end(id, CLOSE_NORMAL, reason);
     return true;
   }
 
@@ -267,112 +270,28 @@ export class Topic extends DurableObject<Env> {
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     const { id, format } = socket.deserializeAttachment() as Member;
     if (!isWebSocket(format)) {
-      if (message === MORE) await this.orComeBack(id, () => this.out.sendPage(id));
+      if (message === MORE) await this.membership.orComeBack(id, () => this.out.sendPage(id));
       else this.asking.answer(id, message as string);
       return;
     }
     const size = typeof message === "string" ? new TextEncoder().encode(message).byteLength : message.byteLength;
     if (size > MAX_MESSAGE_BYTES) {
-      await this.end(id, CLOSE_TOO_BIG, "message too big");
+      await this.membership.end(id, CLOSE_TOO_BIG, "message too big");
       return;
     }
-    await this.orComeBack(id, async () => {
-      if (!(await this.commands.obey(id, message))) await this.end(id, CLOSE_POLICY, "bad messages");
+    await this.membership.orComeBack(id, async () => {
+      if (!(await this.commands.obey(id, message))) await this.membership.end(id, CLOSE_POLICY, "bad messages");
     });
   }
 
   override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
     // The runtime sends no close frame in answer by itself, and keeps the connection until there is one.
     reply(socket, code);
-    await this.gone(socket);
+    await this.membership.gone(socket);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
-    await this.gone(socket);
-  }
-
-  private async gone(socket: WebSocket): Promise<void> {
-    const member = socket.deserializeAttachment() as Member;
-    if (!member.ended) await this.left(member.id, member.format);
-  }
-
-  /** Do what a connection waits for. When another object fails it, it is closed rather than left to wait. */
-  private async orComeBack(id: string, act: () => Promise<void>): Promise<void> {
-    try {
-      await act();
-    } catch (error) {
-      log("error", "connection ended", { topic: this.here.name, connection: id, error: String(error) });
-      await this.end(id, CLOSE_TRY_AGAIN, "the gateway could not do it; come back");
-    }
-  }
-
-  private async open(link: Link): Promise<Response> {
-    const { 0: outer, 1: inner } = new WebSocketPair();
-    const { id, format, node, client } = link;
-    // A link is this topic's alone; a client's own socket may hold others that keep history.
-    const resume = client === undefined && this.here.limits === null ? undefined : link.resume;
-    const member: Member = {
-      id,
-      format,
-      node,
-      own: format !== "tail",
-      since: this.here.members.counters.events,
-      relayed: 0,
-      bad: 0,
-      badAt: 0,
-      resuming: resume !== undefined,
-    };
-    // From here on, what is published waits: first comes `open`, then what the client missed.
-    if (client !== undefined || resume !== undefined) this.out.held.begin(id);
-    if (client !== undefined) {
-      try {
-        await this.register(id, node, client);
-      } catch (error) {
-        // What it holds already, and what an answer that was lost may have listed. What fails again is told with the first.
-        await this.left(id, format).catch(() => undefined);
-        throw error;
-      }
-    }
-    this.ctx.acceptWebSocket(inner);
-    this.here.members.add(inner, member);
-    if (client !== undefined) {
-      send(inner, JSON.stringify({ type: "open", connection: id, topics: client.topics, node }));
-      if (resume === undefined) this.out.release(id, new Map());
-      // Whatever the client asks for meanwhile comes after.
-      else this.ctx.waitUntil(this.orComeBack(id, () => this.catchUp(id, client.topics, resume)));
-    } else if (resume !== undefined) {
-      this.out.begin(id, resume);
-    }
-    if (format !== "tail") {
-      try {
-        await this.parts.report();
-      } catch (error) {
-        await this.end(id, CLOSE_TRY_AGAIN, "come back");
-        throw error;
-      }
-    }
-    return new Response(null, { status: 101, webSocket: outer });
-  }
-
-  private async catchUp(id: string, topics: readonly string[], resume: Start): Promise<void> {
-    await this.commands.inTurn(id, () => this.out.catchUp(id, topics, resume));
-  }
-
-  private async register(id: string, node: string, client: NonNullable<Link["client"]>): Promise<void> {
-    const { topics, address, userAgent } = client;
-    await this.relays.hold(
-      id,
-      node,
-      topics.filter((topic) => topic !== this.here.name),
-    );
-    const { home, settings } = this.here;
-    const listed = await this.here.list((directory) =>
-      directory.attach(
-        { id, topics, transport: "websocket", node, home, client: address, userAgent },
-        { all: settings.maxConnections, client: settings.maxConnectionsPerClient },
-      ),
-    );
-    if (listed !== "listed") throw refusal(listed);
+    await this.membership.gone(socket);
   }
 
   /** List a topic that keeps its first event, and see to it that the oldest goes in time. */
@@ -394,31 +313,6 @@ export class Topic extends DurableObject<Env> {
   private async wakeBy(time: number): Promise<void> {
     const set = await this.ctx.storage.getAlarm();
     if (set === null || set > time) await this.ctx.storage.setAlarm(time);
-  }
-
-  /** Close a member's socket. */
-  private async end(id: string, code: number, reason: string): Promise<void> {
-    const found = this.here.members.get(id);
-    if (found === undefined) return;
-    this.here.members.update(id, { ended: true });
-    found.socket.close(code, reason);
-    await this.left(id, found.member.format);
-  }
-
-  /** Take a member that has ended out of everything that knows it. */
-  private async left(id: string, format: Format): Promise<void> {
-    // Not a member any more when its socket closed while the object slept: the rest is to be done all the same.
-    this.here.members.remove(id);
-    this.out.forget(id);
-    if (format !== "tail") {
-      const topics = isWebSocket(format) ? null : [this.here.name];
-      await Promise.all([
-        this.relays.drop(id),
-        this.here.list((directory) => directory.detach(id, topics)),
-        this.parts.report(),
-      ]);
-    }
-    this.here.tidy(this.out.held.size);
   }
 }
 

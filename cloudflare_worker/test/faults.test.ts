@@ -4,7 +4,8 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
 import { NAME } from "../src/directory";
-import { Seen } from "../src/topic/holding";
+import { Held, Seen } from "../src/topic/holding";
+import { Outgoing } from "../src/wire/link";
 import { eventually, fetchGateway, get, KEY, publish, Subscriber } from "./gateway";
 
 const total = async (path: string): Promise<number> => (await get<{ total: number }>(path)).total;
@@ -177,7 +178,10 @@ it("counts the last seconds in as much memory, however many Workers tell of them
   for (let number = 0; number < 200; number += 1) {
     await directory.count("test", { published: 1, delivered: 0, dropped: 0, gaps: 0 });
   }
-  const kept = await runInDurableObject(directory, (instance) => (instance as unknown as { recent: object[] }).recent);
+  const kept = await runInDurableObject(
+    directory,
+    (instance) => (instance as unknown as { counters: { recent: object[] } }).counters.recent,
+  );
   expect(kept.length).toBeLessThanOrEqual(12);
 });
 
@@ -221,4 +225,38 @@ it("counts connections right from the first that is asked for, and looks for the
   expect([await attach("5", "b", 3, 2), await attach("6", "b", 9, 2)]).toEqual(["listed", "full-client"]);
   await eventually(async () => (await directory.totals()).connections === 0);
   expect(await attach("7", "b", 1, 1)).toBe("listed");
+});
+
+it("keeps back from a slow reader no more than may be kept back, in events and in size", () => {
+  const outgoing = (size: number) => {
+    const event = { topics: ["t"], id: "1", data: "x".repeat(size), event: null, retry: null, time: "" };
+    return new Outgoing(event, "", "t", 1);
+  };
+  const held = new Held({ events: 3, size: 100 });
+  held.begin("many");
+  expect([1, 1, 1, 1].map((size) => held.push("many", outgoing(size)))).toEqual([true, true, true, false]);
+  held.begin("large");
+  expect([50, 50, 1].map((size) => held.push("large", outgoing(size)))).toEqual([true, true, false]);
+});
+
+it("loses no count that the directory could not take", async () => {
+  let refused = false;
+  const before = (await get<{ published: number }>("/stats")).published;
+  await open("counted");
+  await eventually(async () => (await publish("counted", "a", "a")).status === 200);
+  const directory = env.DIRECTORY.getByName(NAME);
+  await runInDurableObject(directory, (instance) => {
+    const seen = () => {
+      refused = true;
+      broken();
+    };
+    Object.assign(instance, { seen });
+  });
+  await publish("counted", "b", "b");
+  await eventually(() => refused);
+  await runInDurableObject(directory, (instance) => {
+    Reflect.deleteProperty(instance, "seen");
+  });
+  await publish("counted", "c", "c");
+  await eventually(async () => (await get<{ published: number }>("/stats")).published >= before + 3);
 });
