@@ -18,7 +18,11 @@ class Receiver(Protocol):
     """What a reader asks of the connection whose requests it reads. Each method may stop the reader."""
 
     def head_received(self, head: RequestHead, method: bytes, version: str, *, keep_alive: bool) -> Exchange | None:
-        """Begin to answer a request; returns what takes its body, None when the reader was stopped."""
+        """Begin to answer a request; returns what takes its body, None when the reader was stopped.
+
+        Raises:
+            Refused: Its target is no URI.
+        """
 
     def body_discarded(self) -> None:
         """The body of a request that was answered before has come to its end."""
@@ -181,9 +185,10 @@ class RequestReader:
         if parser.should_upgrade():
             # It goes on where the parser says so.
             return
-        self.in_body = self._progress = True
         keep_alive = version == "1.1" and parser.should_keep_alive()
         self._exchange = self._receiver.head_received(head, method, version, keep_alive=keep_alive)
+        # Not before: a head may be refused there, and then the body is nobody's.
+        self.in_body = self._progress = True
 
     def on_body(self, body: bytes) -> None:
         """Hand body bytes to the request that they belong to."""

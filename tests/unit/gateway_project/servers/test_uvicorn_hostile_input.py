@@ -58,9 +58,17 @@ class TestHostileInput:
             assert answer.closes
             assert await connection.read_to_end(within=1) == b""
 
-    async def test_behind_a_good_request(self, child: Child) -> None:
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"nonsense\r\n\r\n",
+            b"GET /\xff HTTP/1.1\r\nhost: a\r\n\r\n",
+            b"GET http://[ HTTP/1.1\r\nhost: a\r\n\r\n",
+        ],
+    )
+    async def test_behind_a_good_request(self, child: Child, data: bytes) -> None:
         async with await HttpConnection.open(child.url) as connection:
-            await connection.send(request("GET", "/parts") + b"nonsense\r\n\r\n")
+            await connection.send(request("GET", "/parts") + data)
             assert (await connection.read_response()).body == b"one two three"
             problem(await connection.read_response(), 400, "invalid-request")
             assert await connection.read_to_end(within=1) == b""
