@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -81,7 +82,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
     parser = argparse.ArgumentParser(description="Publish events to a gateway.")
-    parser.add_argument("--url", default=os.getenv("GATEWAY_URL", "http://127.0.0.1:8000"))
+    parser.add_argument("--url", default=os.getenv("GATEWAY_URL") or "http://127.0.0.1:8000")
     parser.add_argument("--key-file", type=Path, help="its first line is the API key (default: GATEWAY_API_KEY)")
     parser.add_argument("--event", help="the event type")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds to try one event again (default: 30)")
@@ -92,8 +93,11 @@ def main() -> int:
         key = options.key_file.read_text().split("\n")[0] if options.key_file else os.getenv("GATEWAY_API_KEY", "")
     except OSError as error:
         parser.error(f"the key file cannot be read: {error}")
-    if not options.url.startswith(("http://", "https://")) or options.timeout <= 0:
-        parser.error("--url is an address like http://127.0.0.1:8000, --timeout a number of seconds")
+    address = re.fullmatch(r"https?://(?:\[[\da-f:.]+]|[\w.-]+)(?::(\d+))?(?:/[^?#\s]*)?", options.url)
+    if not address or int(address[1] or 80) > 65_535:
+        parser.error(f"{options.url!r} is not an address like http://127.0.0.1:8000")
+    if not 0 < options.timeout <= 86_400:
+        parser.error("--timeout is a number of seconds, a day at most")
     if not options.topic:
         parser.error("name a topic, or set GATEWAY_TOPICS")
     if not key.strip():
@@ -107,6 +111,8 @@ def main() -> int:
     except Refused as error:
         print(error, file=sys.stderr)
         return 1
+    except BrokenPipeError:  # Nobody reads the answers any more. (sys.exit would write again, and tell of it.)
+        os._exit(128 + signal.SIGPIPE)
     return 0
 
 

@@ -3,13 +3,14 @@
 import argparse
 import json
 import logging
+import os
 import random
+import re
 import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
-from os import getenv
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
 say = partial(print, file=sys.stderr, flush=True)
+open_socket = partial(connect, close_timeout=1, max_size=None)
 
 
 class Refused(Exception):
@@ -30,8 +32,7 @@ class Refused(Exception):
         except (ValueError, KeyError, TypeError):
             super().__init__(f"Refused ({status})")
         seconds = headers.get("retry-after", "")
-        may_change = status >= 500 or status in {408, 425, 429}
-        self.wait = (float(seconds) if seconds.isdecimal() else 0.0) if may_change else None
+        self.wait = float(seconds if seconds.isdecimal() else 0) if status >= 500 or status in {408, 425, 429} else None
 
 
 def sse(url: str, topics: str, silence: float, last_event_id: str) -> Iterator[dict[str, Any]]:
@@ -41,8 +42,7 @@ def sse(url: str, topics: str, silence: float, last_event_id: str) -> Iterator[d
         if answer.status_code != 200:
             raise Refused(answer.status_code, answer.read(), answer.headers)
         for block in EventSource(answer).iter_sse():
-            if block.retry is not None:
-                yield {"type": "retry", "retry": block.retry}
+            yield {"type": "retry", "retry": block.retry}
             if block.data:  # Else a keep-alive, which httpx-sse gives, too. The gateway's own have their type as name.
                 yield {"type": block.event.removeprefix("gateway.")} | json.loads(block.data)
 
@@ -51,48 +51,42 @@ def websocket(url: str, topics: str, quiet: float, last_event_id: str) -> Iterat
     """What one WebSocket brings, until it is closed."""
     uri = f"ws{url.removeprefix('http')}/ws?{httpx.QueryParams(topic=topics, last_event_id=last_event_id)}"
     try:
-        with connect(
-            uri, open_timeout=quiet, ping_interval=quiet / 2, ping_timeout=quiet / 2, close_timeout=1, max_size=None
-        ) as socket:
-            for frame in socket:
-                yield json.loads(frame)
+        with open_socket(uri, open_timeout=quiet, ping_interval=quiet / 2, ping_timeout=quiet / 2) as socket:
+            yield from map(json.loads, socket)
     except InvalidStatus as error:
         raise Refused(error.response.status_code, error.response.body, error.response.headers) from error
 
 
-def follow(url: str, topics: str, silence: float, last_event_id: str, *, over_websocket: bool) -> None:
-    """Prints what one connection after the other brings."""
+def follow(url: str, topics: str, silence: float, last_id: str, *, over_websocket: bool) -> Iterator[dict[str, Any]]:
+    """The events that one connection after the other brings."""
     retry, failures = 3.0, 0  # Seconds; attempts in a row.
     while True:
-        reason, wait, at_least = "The connection ended", None, 0.1
+        reason, wait = "The connection ended", 0.1
         try:
-            for message in (websocket if over_websocket else sse)(url, topics, silence, last_event_id):
+            for message in (websocket if over_websocket else sse)(url, topics, silence, last_id):
                 match message:
-                    case {"type": "event", "id": last_event_id}:
-                        print(json.dumps(message), flush=True)
+                    case {"type": "event", "id": last_id}:
+                        yield message
                     case {"type": "open", "topics": names}:
                         failures = 0
                         say(f"Connected to {url} (topics: {', '.join(names)}).")
                     case {"type": "gap", "topic": topic, "missed": n, "reason": why}:
                         say(f"Gap: {'some' if n is None else n} events of topic {topic} did not arrive ({why}).")
                     case {"type": "close", "reason": why, "retry": milliseconds}:
-                        reason, wait = f"The gateway closed the connection ({why})", milliseconds / 1000
+                        reason, wait = f"The gateway closed the connection ({why})", (retry := milliseconds / 1000)
                         break
-                    case {"type": "retry", "retry": milliseconds}:
+                    case {"type": "retry", "retry": int(milliseconds)}:
                         retry = milliseconds / 1000
-        except httpx.ReadTimeout:
-            reason = f"Nothing came for {silence:g} s"
         except Refused as error:
             if error.wait is None:
                 raise
-            reason, at_least = str(error), max(error.wait, at_least)
-        except (httpx.TransportError, OSError, WebSocketException) as error:
-            reason = str(error) or type(error).__name__
-        if wait is None:
-            wait = max(retry, min(30.0, retry * 2 ** min(failures, 10))) * random.uniform(0.5, 1)  # noqa: S311
+            reason, wait = str(error), error.wait
+        except (httpx.TransportError, OSError, WebSocketException) as exc:
+            reason = f"Nothing came for {silence:g} s" if isinstance(exc, httpx.ReadTimeout) else str(exc) or repr(exc)
+        wait = max(0.1, wait, max(retry, min(30.0, retry * 2 ** min(failures, 10))) * random.uniform(0.5, 1))  # noqa: S311
         failures += 1
-        say(f"{reason}. Connecting again in {max(wait, at_least):.1f} s.")
-        time.sleep(max(wait, at_least))
+        say(f"{reason}. Connecting again in {wait:.1f} s.")
+        time.sleep(wait)
 
 
 def main() -> None:
@@ -101,19 +95,25 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
     parser = argparse.ArgumentParser(description="Print the events of topics.")
-    parser.add_argument("--url", default=getenv("GATEWAY_URL", "http://127.0.0.1:8000"))
+    parser.add_argument("--url", default=os.getenv("GATEWAY_URL") or "http://127.0.0.1:8000")
     parser.add_argument("--websocket", action="store_true", help="a WebSocket instead of SSE")
     parser.add_argument("--last-event-id", default="", help="begin after this event")
     parser.add_argument("--silence", type=float, default=45.0, help="seconds without a byte that end a connection")
-    parser.add_argument("topic", nargs="*" if getenv("GATEWAY_TOPICS") else "+", default=[getenv("GATEWAY_TOPICS")])
+    parser.add_argument("topic", nargs="*", default=[os.getenv("GATEWAY_TOPICS", "")])
     options = parser.parse_args()
     url, topics = options.url.rstrip("/"), ",".join(options.topic)
-    if not url.startswith(("http://", "https://")) or not options.silence > 0:
-        parser.error("--url is an address like http://127.0.0.1:8000, --silence a number of seconds")
+    address = re.fullmatch(r"https?://(?:\[[\da-f:.]+]|[\w.-]+)(?::(\d+))?(?:/[^?#\s]*)?", url)
+    if not address or int(address[1] or 80) > 65_535:
+        parser.error(f"{url!r} is not an address like http://127.0.0.1:8000")
+    if not topics or not 0 < options.silence <= 86_400:
+        parser.error("name a topic, or set GATEWAY_TOPICS; --silence is a number of seconds, a day at most")
     try:
-        follow(url, topics, options.silence, options.last_event_id, over_websocket=options.websocket)
+        for event in follow(url, topics, options.silence, options.last_event_id, over_websocket=options.websocket):
+            print(json.dumps(event), flush=True)
     except (Refused, SSEError) as error:
         sys.exit(f"{error}.")
+    except BrokenPipeError:  # Nobody reads the events any more. (sys.exit would write again, and tell of it.)
+        os._exit(128 + signal.SIGPIPE)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ function fromCommandLine(): [Gateway, string[]] {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
-      url: { type: "string", default: process.env["GATEWAY_URL"] ?? "http://127.0.0.1:8000" },
+      url: { type: "string", default: process.env["GATEWAY_URL"] || "http://127.0.0.1:8000" },
       "key-file": { type: "string" },
       event: { type: "string" },
       timeout: { type: "string", default: "30" },
@@ -31,9 +31,11 @@ function fromCommandLine(): [Gateway, string[]] {
   const key = file ? (readFileSync(file, "utf8").split("\n", 1)[0] ?? "").trim() : process.env["GATEWAY_API_KEY"];
   const [topics = process.env["GATEWAY_TOPICS"], ...data] = positionals;
   const timeout = Number(values.timeout);
+  if (!/^https?:\/\/[^/?#@]+(\/[^?#]*)?$/.test(values.url) || !URL.canParse(values.url))
+    throw new Error(`${values.url} is not an address like http://127.0.0.1:8000.`);
   if (!topics) throw new Error("Name a topic, or set GATEWAY_TOPICS.");
   if (!key) throw new Error("Set GATEWAY_API_KEY, or give --key-file.");
-  if (!(timeout > 0)) throw new Error("--timeout wants seconds.");
+  if (!(timeout > 0 && timeout <= 86_400)) throw new Error("--timeout wants seconds, a day at most.");
   return [{ url: values.url.replace(/\/+$/, ""), key, topics, event: values.event, timeout }, data];
 }
 
@@ -43,7 +45,6 @@ async function publish(gateway: Gateway, data: string): Promise<{ status: number
   const id = randomUUID();
   const headers: Record<string, string> = {
     authorization: `Bearer ${gateway.key}`,
-    "content-type": "text/plain; charset=utf-8",
     "x-sse-topic": gateway.topics,
     "x-sse-id": id,
   };
@@ -115,4 +116,5 @@ async function main(): Promise<number> {
 }
 
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(0));
+process.stdout.on("error", () => process.exit(141)); // Nobody reads the answers any more: as SIGPIPE ends others.
 process.exit(await main());

@@ -75,42 +75,42 @@ try {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
-      url: { type: "string", default: process.env["GATEWAY_URL"] ?? "http://127.0.0.1:8000" },
+      url: { type: "string", default: process.env["GATEWAY_URL"] || "http://127.0.0.1:8000" },
       websocket: { type: "boolean", default: false },
       "last-event-id": { type: "string", default: "" },
       silence: { type: "string", default: "45" },
     },
   });
-  const topics = positionals.join(",") || process.env["GATEWAY_TOPICS"];
-  if (!topics) throw new TypeError("Name a topic, or set GATEWAY_TOPICS");
-  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(0));
+  const topics = positionals.length > 0 ? positionals.join(",") : process.env["GATEWAY_TOPICS"];
   const [url, silence] = [values.url.replace(/\/+$/, ""), Number(values.silence)];
-  const messages = values.websocket ? websocket : sse;
-  let lastEventId = values["last-event-id"];
-  for (let failures = 0; ; failures++) {
+  if (!/^https?:\/\/[^/?#@]+(\/[^?#]*)?$/.test(url) || !URL.canParse(url))
+    throw new TypeError(`${url} is not an address like http://127.0.0.1:8000`);
+  if (!topics) throw new TypeError("Name a topic, or set GATEWAY_TOPICS");
+  if (!(silence > 0 && silence <= 86_400)) throw new TypeError("--silence wants seconds, a day at most");
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(0));
+  process.stdout.on("error", () => process.exit(141)); // Nobody reads the events any more: as SIGPIPE ends others.
+  for (let failures = 0, lastEventId = values["last-event-id"]; ; failures++) {
     let [why, wait] = ["The connection ended", 0];
     try {
-      for await (const message of messages(url, topics, lastEventId, silence)) {
-        if (message.type === "event") {
-          console.log(JSON.stringify(message));
-          lastEventId = message.id;
-        } else if (message.type === "open") {
+      for await (const sent of (values.websocket ? websocket : sse)(url, topics, lastEventId, silence)) {
+        if (sent.type === "event") {
+          console.log(JSON.stringify(sent));
+          lastEventId = sent.id;
+        } else if (sent.type === "open") {
           failures = 0;
-          console.error(`Connected to ${url} (topics: ${message.topics.join(", ")}).`);
-        } else if (message.type === "gap") {
-          const { missed, topic, reason } = message;
-          console.error(`Gap: ${missed ?? "some"} events of topic ${topic} did not arrive (${reason}).`);
-        } else if (message.type === "close") {
-          [why, wait] = [`The gateway closed the connection (${message.reason})`, (retry = message.retry / 1000)];
+          console.error(`Connected to ${url} (topics: ${sent.topics.join(", ")}).`);
+        } else if (sent.type === "gap") {
+          console.error(`Gap: ${sent.missed ?? "some"} events of topic ${sent.topic} did not arrive (${sent.reason}).`);
+        } else if (sent.type === "close") {
+          [why, wait] = [`The gateway closed the connection (${sent.reason})`, (retry = sent.retry / 1000)];
           break;
         }
       }
     } catch (error) {
       if (!(error instanceof Error) || (error instanceof Refused && error.wait === Infinity)) throw error;
-      why = error.cause instanceof Error ? error.cause.message : error.message;
-      if (error instanceof Refused) wait = error.wait;
+      [why, wait] = [error.cause instanceof Error ? error.cause.message : error.message, (error as Refused).wait ?? 0];
     }
-    wait = Math.max(wait, Math.min(30, retry * 2 ** failures) * (1 - Math.random() / 2));
+    wait = Math.max(0.1, wait, Math.max(retry, Math.min(30, retry * 2 ** failures)) * (1 - Math.random() / 2));
     console.error(`${why}. Connecting again in ${wait.toFixed(1)} s.`);
     await sleep(wait * 1000);
   }

@@ -9,11 +9,12 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -46,11 +47,9 @@ func publish(key, topics, data string) error {
 				Subscribers   int
 				Title, Detail string // Of a problem (RFC 9457).
 			}
-			known := json.Unmarshal(body, &answer) == nil
-			status := response.StatusCode
+			known, status := json.Unmarshal(body, &answer) == nil, response.StatusCode
 			if status == http.StatusOK || status == http.StatusNoContent { // 204: nobody is connected.
-				line := map[string]any{"status": status, "id": id, "subscribers": answer.Subscribers}
-				return json.NewEncoder(os.Stdout).Encode(line)
+				return json.NewEncoder(os.Stdout).Encode(map[string]any{"status": status, "id": id, "subscribers": answer.Subscribers})
 			}
 			err = fmt.Errorf("Refused (%d).", status)
 			if known {
@@ -59,8 +58,8 @@ func publish(key, topics, data string) error {
 			if !slices.Contains([]int{408, 425, 429, 502, 503, 504}, status) {
 				return err
 			}
-			seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
-			wait = max(wait, time.Duration(seconds)*time.Second)
+			asked, _ := time.ParseDuration(response.Header.Get("Retry-After") + "s")
+			wait = max(wait, asked)
 		}
 		if time.Now().Add(wait).After(deadline) {
 			return fmt.Errorf("%w Gave up after %g s.", err, *timeout)
@@ -69,12 +68,9 @@ func publish(key, topics, data string) error {
 	}
 }
 
-// post asks once, and reads the answer to its end, so that the connection is kept.
+// post asks once, and reads the answer to its end, so that the connection is kept. The address has been checked.
 func post(headers http.Header, data string, limit time.Duration) (*http.Response, []byte, error) {
-	request, err := http.NewRequest(http.MethodPost, strings.TrimRight(*address, "/")+"/publish", strings.NewReader(data))
-	if err != nil {
-		return nil, nil, err
-	}
+	request, _ := http.NewRequest(http.MethodPost, strings.TrimRight(*address, "/")+"/publish", strings.NewReader(data))
 	request.Header = headers
 	response, err := (&http.Client{Timeout: limit}).Do(request) // All on the connections of http.DefaultTransport.
 	if err != nil {
@@ -97,8 +93,12 @@ func main() {
 		key = string(text)
 	}
 	key, _, _ = strings.Cut(strings.TrimSpace(key), "\n")
-	if topics == "" || key == "" || *timeout <= 0 || !strings.HasPrefix(*address, "http") {
-		check(2, fmt.Errorf("Needed: a topic (or GATEWAY_TOPICS), GATEWAY_API_KEY or -key-file, and an -url that begins with http."))
+	parts, err := url.Parse(*address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", parts.Port())
+	}
+	if err != nil || parts.Host == "" || strings.TrimSuffix(parts.Scheme, "s") != "http" || topics == "" || key == "" || !(*timeout > 0) {
+		check(2, fmt.Errorf("Needed: a topic (or GATEWAY_TOPICS), GATEWAY_API_KEY or -key-file, an -url like http://127.0.0.1:8000 (it is %q).", *address))
 	}
 	for _, data := range flag.Args()[min(1, flag.NArg()):] {
 		check(1, publish(key, topics, data))

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -31,7 +32,7 @@ var (
 // connect prints what one WebSocket brings. It returns why that ended, and how long to wait: at least, or exactly.
 func connect(topics string) (why error, atLeast, exactly time.Duration) {
 	ctx, end := context.WithCancelCause(context.Background())
-	limit := time.Duration(*silence * float64(time.Second))
+	limit := time.Duration(min(*silence, 86400) * float64(time.Second))
 	quiet := time.AfterFunc(limit, func() { end(fmt.Errorf("Nothing came for %g s", *silence)) })
 	defer quiet.Stop()
 	query := url.Values{"topic": {topics}, "last_event_id": {*lastID}}
@@ -68,8 +69,7 @@ func connect(topics string) (why error, atLeast, exactly time.Duration) {
 			failures = 0
 			log.Printf("Connected to %s (topics: %s).", *address, strings.Join(message.Topics, ", "))
 		case "gap":
-			many := cmp.Or(message.Missed, "some")
-			log.Printf("Gap: %s events of topic %s did not arrive (%s).", many, message.Topic, message.Reason)
+			log.Printf("Gap: %s events of topic %s did not arrive (%s).", cmp.Or(message.Missed, "some"), message.Topic, message.Reason)
 		case "close":
 			exactly = message.Retry * time.Millisecond
 			end(fmt.Errorf("The gateway closed the connection (%s)", message.Reason))
@@ -97,13 +97,16 @@ func main() {
 	log.SetFlags(0)
 	flag.Parse()
 	topics := cmp.Or(strings.Join(flag.Args(), ","), os.Getenv("GATEWAY_TOPICS"))
-	if topics == "" || *silence <= 0 || !strings.HasPrefix(*address, "http") {
-		flag.Usage()
+	parts, err := url.Parse(*address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", parts.Port())
+	}
+	if err != nil || parts.Host == "" || strings.TrimSuffix(parts.Scheme, "s") != "http" || topics == "" || !(*silence > 0) {
+		log.Printf("Needed: a topic (or GATEWAY_TOPICS), a number of seconds, an -url like http://127.0.0.1:8000 (it is %q).", *address)
 		os.Exit(2)
 	}
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
-	go func() { <-stop; os.Exit(0) }()
+	stop, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(stop, func() { os.Exit(0) })
 	for ; ; failures++ {
 		why, atLeast, exactly := connect(topics)
 		longest := max(retry, min(30*time.Second, retry<<min(failures, 10)))

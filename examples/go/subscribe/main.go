@@ -10,6 +10,7 @@ import (
 	"io"
 	"log"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -34,17 +35,13 @@ type listener func()
 func (heard listener) Write(bytes []byte) (int, error) { heard(); return len(bytes), nil }
 
 // connect prints what one response brings. It returns why that ended, and how long to wait: at least, or exactly.
-func connect(topics string) (why error, atLeast, exactly time.Duration) {
+func connect(request *http.Request) (why error, atLeast, exactly time.Duration) {
 	ctx, end := context.WithCancelCause(context.Background())
-	limit := time.Duration(*silence * float64(time.Second))
+	limit := time.Duration(min(*silence, 86400) * float64(time.Second))
 	quiet := time.AfterFunc(limit, func() { end(fmt.Errorf("Nothing came for %g s", *silence)) })
 	defer quiet.Stop()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(*address, "/")+"/sse?format=json", nil)
-	if err != nil {
-		return err, 0, 0
-	}
-	request.Header = http.Header{"X-Sse-Topic": {topics}, "Last-Event-Id": {*lastID}}
-	response, err := http.DefaultClient.Do(request)
+	request.Header.Set("Last-Event-Id", *lastID)
+	response, err := http.DefaultClient.Do(request.WithContext(ctx))
 	if err != nil {
 		return cmp.Or(context.Cause(ctx), err), 0, 0
 	}
@@ -74,8 +71,7 @@ func connect(topics string) (why error, atLeast, exactly time.Duration) {
 			failures = 0
 			log.Printf("Connected to %s (topics: %s).", *address, strings.Join(message.Topics, ", "))
 		case "gateway.gap":
-			many := cmp.Or(message.Missed, "some")
-			log.Printf("Gap: %s events of topic %s did not arrive (%s).", many, message.Topic, message.Reason)
+			log.Printf("Gap: %s events of topic %s did not arrive (%s).", cmp.Or(message.Missed, "some"), message.Topic, message.Reason)
 		case "gateway.close":
 			exactly = message.Retry * time.Millisecond
 			end(fmt.Errorf("The gateway closed the connection (%s)", message.Reason))
@@ -103,15 +99,19 @@ func main() {
 	log.SetFlags(0)
 	flag.Parse()
 	topics := cmp.Or(strings.Join(flag.Args(), ","), os.Getenv("GATEWAY_TOPICS"))
-	if topics == "" || *silence <= 0 || !strings.HasPrefix(*address, "http") {
-		flag.Usage()
+	request, err := http.NewRequest(http.MethodGet, strings.TrimRight(*address, "/")+"/sse?format=json", nil)
+	if err == nil {
+		_, err = net.LookupPort("tcp", request.URL.Port())
+	}
+	if err != nil || request.URL.Host == "" || strings.TrimSuffix(request.URL.Scheme, "s") != "http" || topics == "" || !(*silence > 0) {
+		log.Printf("Needed: a topic (or GATEWAY_TOPICS), a number of seconds, an -url like http://127.0.0.1:8000 (it is %q).", *address)
 		os.Exit(2)
 	}
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
-	go func() { <-stop; os.Exit(0) }()
+	request.Header.Set("X-Sse-Topic", topics)
+	stop, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(stop, func() { os.Exit(0) })
 	for ; ; failures++ {
-		why, atLeast, exactly := connect(topics)
+		why, atLeast, exactly := connect(request)
 		longest := max(retry, min(30*time.Second, retry<<min(failures, 10)))
 		wait := cmp.Or(exactly, max(atLeast, longest/2+rand.N(longest/2)))
 		log.Printf("%v. Connecting again in %.1f s.", why, wait.Seconds())

@@ -1,17 +1,20 @@
 //! Publishes events: each further argument is one, or each line of standard input. See ../../../README.md.
-use std::io::BufRead;
+use std::io::{BufRead, Write, stdout};
 use std::path::PathBuf;
 use std::process::exit;
 use std::time::{Duration, Instant};
 
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::{CommandFactory, Parser, builder::NonEmptyStringValueParser, error::ErrorKind};
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
 
 #[derive(Parser)]
 struct Options {
     /// The gateway's address
-    #[arg(long, env = "GATEWAY_URL", default_value = "http://127.0.0.1:8000")]
+    #[arg(long, env = "GATEWAY_URL", default_value = "http://127.0.0.1:8000", value_parser = |text: &str| {
+        let known = reqwest::Url::parse(text).is_ok_and(|_| text.starts_with("http://") || text.starts_with("https://"));
+        known.then(|| text.trim_end_matches('/').to_string()).ok_or("it is not an address like http://127.0.0.1:8000")
+    })]
     url: String,
     /// A file whose first line is the API key (default: GATEWAY_API_KEY)
     #[arg(long)]
@@ -23,7 +26,7 @@ struct Options {
     #[arg(long, default_value = "30")]
     timeout: f64,
     /// One topic, or several separated by commas
-    #[arg(env = "GATEWAY_TOPICS")]
+    #[arg(env = "GATEWAY_TOPICS", value_parser = NonEmptyStringValueParser::new())]
     topic: String,
     /// One event each (default: the lines of standard input)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -40,7 +43,7 @@ fn publish(client: &Client, options: &Options, key: &str, data: Vec<u8>) -> Resu
         let mut wait = delay.mul_f64(0.5 + fastrand::f64() / 2.0);
         delay = (delay * 2).min(Duration::from_secs(10));
         let mut request = client
-            .post(format!("{}/publish", options.url.trim_end_matches('/')))
+            .post(format!("{}/publish", options.url))
             .timeout(deadline.saturating_duration_since(Instant::now()))
             .bearer_auth(key)
             .header("x-sse-topic", options.topic.as_bytes())
@@ -96,8 +99,8 @@ fn main() {
         None => std::env::var("GATEWAY_API_KEY").unwrap_or_default(),
     };
     let Some(key) = key.trim().lines().next() else { misused("Set GATEWAY_API_KEY, or give --key-file.") };
-    if !options.url.starts_with("http") || options.timeout <= 0.0 {
-        misused("--url is an address like http://127.0.0.1:8000, --timeout a number of seconds.");
+    if !(f64::MIN_POSITIVE..=86_400.0).contains(&options.timeout) {
+        misused("--timeout is a number of seconds, a day at most.");
     }
     let client = Client::new();
     let lines = std::io::stdin().lock().split(b'\n').map_while(Result::ok);
@@ -107,7 +110,7 @@ fn main() {
         if options.data.is_empty() { Box::new(lines) } else { Box::new(arguments) };
     for data in events {
         match publish(&client, &options, key, data) {
-            Ok(answer) => println!("{answer}"),
+            Ok(answer) => writeln!(stdout(), "{answer}").unwrap_or_else(|_| exit(141)), // Nobody reads any more: as of SIGPIPE.
             Err(reason) => {
                 eprintln!("{reason}");
                 exit(1);

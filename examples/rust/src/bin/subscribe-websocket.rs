@@ -1,7 +1,7 @@
 //! Prints the events of topics, over a WebSocket, and comes back when the connection breaks. See ../../../README.md.
-use std::{convert::Infallible, process::exit, time::Duration};
+use std::{convert::Infallible, io::Write, io::stdout, process::exit, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, builder::NonEmptyStringValueParser};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -11,7 +11,10 @@ use tokio_tungstenite::tungstenite::{Error, Message, http::Response, protocol::W
 #[derive(Parser)]
 struct Options {
     /// The gateway's address
-    #[arg(long, env = "GATEWAY_URL", default_value = "http://127.0.0.1:8000")]
+    #[arg(long, env = "GATEWAY_URL", default_value = "http://127.0.0.1:8000", value_parser = |text: &str| {
+        let known = reqwest::Url::parse(text).is_ok_and(|_| text.starts_with("http://") || text.starts_with("https://"));
+        known.then(|| text.trim_end_matches('/').to_string()).ok_or("it is not an address like http://127.0.0.1:8000")
+    })]
     url: String,
     /// Begin after this event
     #[arg(long, default_value = "")]
@@ -20,7 +23,7 @@ struct Options {
     #[arg(long, default_value = "45", value_parser = |text: &str| Duration::try_from_secs_f64(text.parse().unwrap_or(-1.0)))]
     silence: Duration,
     /// Each one topic, or several separated by commas
-    #[arg(required = true, env = "GATEWAY_TOPICS")]
+    #[arg(required = true, env = "GATEWAY_TOPICS", value_parser = NonEmptyStringValueParser::new())]
     topics: Vec<String>,
     #[arg(skip)]
     failures_in_a_row: u32,
@@ -40,9 +43,8 @@ impl<E: std::error::Error> From<E> for Ended {
 
 /// Prints what one WebSocket brings, until it is closed.
 async fn connect(options: &mut Options) -> Result<Infallible, Ended> {
-    let address = format!("ws{}/ws", options.url.trim_start_matches("http").trim_end_matches('/'));
     let query = [("topic", &options.topics.join(",")), ("last_event_id", &options.last_event_id)];
-    let address = reqwest::Url::parse_with_params(&address, query)?;
+    let address = reqwest::Url::parse_with_params(&format!("ws{}/ws", options.url.trim_start_matches("http")), query)?;
     let limits = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
     let opening = connect_async_with_config(address.as_str(), Some(limits), false);
     let (mut socket, _) = match timeout(options.silence, opening).await? {
@@ -53,9 +55,7 @@ async fn connect(options: &mut Options) -> Result<Infallible, Ended> {
     loop {
         let frame = match timeout(options.silence / 2, socket.next()).await {
             Ok(frame) => frame.ok_or(Error::ConnectionClosed)??,
-            Err(_) if asked => {
-                return Err(Ended(format!("Nothing came for {:?}", options.silence), Duration::ZERO, false));
-            }
+            Err(_) if asked => Err(std::io::Error::other(format!("Nothing came for {:?}", options.silence)))?,
             Err(_) => {
                 socket.send(Message::Ping(Default::default())).await?;
                 asked = true;
@@ -81,7 +81,7 @@ async fn connect(options: &mut Options) -> Result<Infallible, Ended> {
                 return Err(Ended(format!("The gateway closed the connection ({})", text("reason")), wait, true));
             }
             "event" => {
-                println!("{data}");
+                writeln!(stdout(), "{data}").unwrap_or_else(|_| exit(141)); // Nobody reads any more: as of SIGPIPE.
                 options.last_event_id = text("id").into();
             }
             _ => {}

@@ -1,7 +1,7 @@
 //! Prints the events of topics, over SSE, and comes back when the connection breaks. See ../../../README.md.
-use std::{convert::Infallible, process::exit, time::Duration};
+use std::{convert::Infallible, io::Write, io::stdout, process::exit, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, builder::NonEmptyStringValueParser};
 use futures_util::StreamExt;
 use serde_json::Value;
 use sse_stream::SseByteStream;
@@ -9,7 +9,10 @@ use sse_stream::SseByteStream;
 #[derive(Parser)]
 struct Options {
     /// The gateway's address
-    #[arg(long, env = "GATEWAY_URL", default_value = "http://127.0.0.1:8000")]
+    #[arg(long, env = "GATEWAY_URL", default_value = "http://127.0.0.1:8000", value_parser = |text: &str| {
+        let known = reqwest::Url::parse(text).is_ok_and(|_| text.starts_with("http://") || text.starts_with("https://"));
+        known.then(|| text.trim_end_matches('/').to_string()).ok_or("it is not an address like http://127.0.0.1:8000")
+    })]
     url: String,
     /// Begin after this event
     #[arg(long, default_value = "")]
@@ -18,7 +21,7 @@ struct Options {
     #[arg(long, default_value = "45", value_parser = |text: &str| Duration::try_from_secs_f64(text.parse().unwrap_or(-1.0)))]
     silence: Duration,
     /// Each one topic, or several separated by commas
-    #[arg(required = true, env = "GATEWAY_TOPICS")]
+    #[arg(required = true, env = "GATEWAY_TOPICS", value_parser = NonEmptyStringValueParser::new())]
     topics: Vec<String>,
     /// What the gateway asks its clients to wait
     #[arg(skip = Duration::from_secs(3))]
@@ -41,7 +44,7 @@ impl<E: std::error::Error> From<E> for Ended {
 
 /// Prints what one response brings, until it ends.
 async fn connect(http: &reqwest::Client, options: &mut Options) -> Result<Infallible, Ended> {
-    let request = http.get(format!("{}/sse?format=json", options.url.trim_end_matches('/')));
+    let request = http.get(format!("{}/sse?format=json", options.url));
     let request = request.header("x-sse-topic", options.topics.join(",").as_bytes());
     let response = request.header("last-event-id", options.last_event_id.as_bytes()).send().await?;
     if response.status() != 200 {
@@ -68,7 +71,7 @@ async fn connect(http: &reqwest::Client, options: &mut Options) -> Result<Infall
                 return Err(Ended(format!("The gateway closed the connection ({})", text("reason")), wait, true));
             }
             _ => {
-                println!("{data}");
+                writeln!(stdout(), "{data}").unwrap_or_else(|_| exit(141)); // Nobody reads any more: as of SIGPIPE.
                 options.last_event_id = text("id").into();
             }
         }
