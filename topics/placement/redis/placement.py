@@ -300,14 +300,7 @@ class RedisPlacement:
         """Tell a node that this one has registered."""
         await self._channel.send(channel, {"kind": "hello"})
 
-    # -- books ---------------------------------------------------------------------------------------------
-
-    async def _leave_unneeded(self, topics: Iterable[str]) -> None:
-        for topic in topics:
-            if not self._holdings.need(topic):
-                await self._channel.leave(topic)
-
-    # -- commands ------------------------------------------------------------------------------------------
+    # -- what Redis is told ----------------------------------------------------------------------------------
 
     def _send_attach(self, held: Held, topics: Sequence[str]) -> "asyncio.Future[Any]":
         streams = ((topic, self._channel.streams.get(topic)) for topic in topics)
@@ -318,6 +311,13 @@ class RedisPlacement:
     def _send_detach(self, held: Held, topics: Sequence[str], *, gone: bool) -> "asyncio.Future[Any]":
         command = registration.detach(self._keys, self._lease.session, held, topics, self._holdings.counts, gone=gone)
         return self._lease.commands.run(*command)
+
+    async def _leave_unneeded(self, topics: Iterable[str]) -> None:
+        for topic in topics:
+            if not self._holdings.need(topic):
+                await self._channel.leave(topic)
+
+    # -- what is heard, and what is missed -------------------------------------------------------------------
 
     def _hear(self, note: dict[str, Any]) -> None:
         match note["kind"]:
