@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-import signal
 import socket
 import subprocess
-import tempfile
-import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Self
 
 import pytest
+
+from tests.server_process import ServerProcess, free_port
 
 BINARY = shutil.which("redis-server")
 
 needs_redis = pytest.mark.skipif(BINARY is None, reason="not run: redis-server is not installed")
 
 
-class RedisServer:
-    """One ``redis-server``; it keeps its port when it is started again.
+class RedisServer(ServerProcess):
+    """One ``redis-server``; started again it has its port, and by default nothing else.
 
     Args:
         host: the address at which this process reaches it.
@@ -37,17 +35,12 @@ class RedisServer:
         inside: Sequence[str] = (),
         arguments: Sequence[str] = (),
     ) -> None:
-        self.host, self.port = host, port
-        if not port:
-            with socket.socket() as probe:
-                probe.bind((host, 0))
-                self.port = int(probe.getsockname()[1])
+        super().__init__()
+        self.host, self.port = host, port or free_port(host)
         self.url = f"redis://{host}:{self.port}/0"
         self.arguments = tuple(arguments)
         """Taken at the next start."""
         self._inside = tuple(inside)
-        self._folder = tempfile.TemporaryDirectory(prefix="redis-")
-        self._process: subprocess.Popen[bytes] | None = None
 
     def options(self) -> list[str]:
         """The server's arguments."""
@@ -56,65 +49,18 @@ class RedisServer:
             *("--dir", str(self.folder), "--loglevel", "warning", *self.arguments),
         ]
 
-    def start(self) -> Self:
-        """Start it empty, and wait until it answers."""
+    def launch(self) -> subprocess.Popen[bytes]:
         if BINARY is None:
             pytest.skip("not run: redis-server is not installed")
-        self._process = subprocess.Popen(
+        return subprocess.Popen(
             [*self._inside, BINARY, *self.options()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                with socket.create_connection((self.host, self.port), timeout=1) as probe:
-                    probe.sendall(b"PING\r\n")
-                    if probe.recv(64).startswith((b"+PONG", b"-NOAUTH")):
-                        return self
-            except OSError:
-                pass
-            assert self._process.poll() is None, "redis-server ended"
-            assert time.monotonic() < deadline, "redis-server does not answer"
-            time.sleep(0.01)
 
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        assert self._process is not None
-        return self._process.pid
-
-    def kill(self) -> None:
-        """End it at once; all that it held is lost."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    @property
-    def folder(self) -> Path:
-        """Its working directory."""
-        return Path(self._folder.name)
-
-    @property
-    def running(self) -> bool:
-        """Whether it has been started and not killed."""
-        return self._process is not None
-
-    def freeze(self) -> None:
-        """Stop it where it is (SIGSTOP)."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on (SIGCONT)."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.kill()
-        self._folder.cleanup()
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), timeout=1) as probe:
+            probe.sendall(b"PING\r\n")
+            return probe.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+        return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ import httpx
 
 from tests.deploy.tools import which
 from tests.gateway import ROOT
+from tests.server_process import free_port
 
 CONFIGURATIONS = ROOT / "deploy" / "proxies"
 START_SECONDS = 10.0
@@ -24,13 +24,6 @@ FILES = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "caddy": "Caddyfile"}
 def installed(proxy: str) -> bool:
     """Whether *proxy* is on this machine."""
     return which(proxy) is not None
-
-
-def free_port() -> int:
-    """A TCP port that is free on loopback now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def configuration(proxy: str, port: int, nodes: Sequence[int], hosts: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.deploy.conftest import needs_containers, podman
 from tests.deploy.images import GATEWAY
-from tests.deploy.proxies import free_port
+from tests.server_process import free_port
 
 pytestmark = needs_containers
 MOST_MEGABYTES = 200

@@ -15,11 +15,11 @@ import redis
 
 from tests.deploy.conftest import needs_containers, podman
 from tests.deploy.images import GATEWAY, WITH_SOURCES
-from tests.deploy.proxies import free_port
 from tests.deploy.test_image import LOCKED, podman_error
 from tests.postgres_server import PostgresServer, needs_postgres
 from tests.pubsub.server import PubSubServer
 from tests.redis_server import RedisServer, needs_redis
+from tests.server_process import free_port
 
 pytestmark = needs_containers
 NAME = "gateway-with-sources"

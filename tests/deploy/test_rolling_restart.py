@@ -9,12 +9,13 @@ import time
 import httpx
 import pytest
 
-from tests.deploy.proxies import Proxy, free_port, installed
+from tests.deploy.proxies import Proxy, installed
 from tests.deploy.rolling import Client, Judge, Publisher
 from tests.faults.crowd import allow_descriptors
 from tests.gateway import ROOT, RunningGateway
 from tests.redis_server import RedisServer, needs_redis
 from tests.reporting.provenance import provenance
+from tests.server_process import free_port
 
 CLIENTS = 3000
 TOPICS = 10

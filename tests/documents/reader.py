@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from tests.documents.page import Browser
 from tests.documents.terminal import SECONDS, Terminal
 from tests.e2e.browser import CHROMIUM
 from tests.gateway import ROOT, inherited_environment
+from tests.server_process import free_port
 
 KEY = "the-key-that-was-printed"
 _PORT = re.compile(r"(?P<before>127\.0\.0\.1:|localhost:|--port )(?P<port>\d{4})\b")
@@ -27,12 +27,6 @@ _WORKER = "make worker-dev"
 _KEEPS_RUNNING = re.compile(
     rf"manage\.py (runserver|serve|subscribe|tail)\b|^redis-server |\bcurl\b.* -N\b|^{_WORKER}\b"
 )
-
-
-def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 class Reader:
@@ -179,7 +173,7 @@ class Reader:
 
     def _port(self, port: str) -> str:
         if port not in self._ports:
-            self._ports[port] = _free_port()
+            self._ports[port] = str(free_port())
         return self._ports[port]
 
     def _interrupt(self, name: str) -> None:

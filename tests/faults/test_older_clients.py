@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import socket
 import subprocess
 
 import httpx
@@ -19,6 +18,7 @@ from tests.faults.test_sources_redis import runs
 from tests.gateway import RunningGateway
 from tests.raw.sse import SseStream
 from tests.redis_server import RedisServer, needs_redis
+from tests.server_process import free_port
 
 has_programs = pytest.mark.skipif(
     not (shutil.which("curl") and shutil.which("redis-cli")), reason="not run: curl or redis-cli is not installed"
@@ -179,9 +179,7 @@ async def test_the_go_services_lines_work_with_its_variables(start: Start) -> No
 
 @pytest.mark.parametrize("variables", [{"SSE_HOST": "0.0.0.0", "SSE_PORT": ""}, {"PORT": ""}], ids=["go", "rust"])  # noqa: S104
 async def test_the_older_services_variables_say_where_it_listens(variables: dict[str, str], server: str) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     # The Go service's Redis may come later.
     gateway = RunningGateway(server, {"PORT": None, **{name: value or port for name, value in variables.items()}})
     where = gateway.command.index("--bind")

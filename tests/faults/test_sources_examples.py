@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import hmac
 import json
-import socket
 
 import httpx
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from tests.faults.conftest import Start
 from tests.faults.test_sources_redis import runs
 from tests.gateway import GatewayFailed, RunningGateway
+from tests.server_process import free_port
 
 
 async def test_a_source_that_makes_its_own_events(start: Start) -> None:
@@ -27,9 +27,7 @@ async def test_a_source_that_makes_its_own_events(start: Start) -> None:
 
 
 async def test_a_source_that_receives_another_services_webhooks(start: Start) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     secret = "a secret of the test"
     node = await start(
         sources="examples.sources.webhook.Webhook",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Self
 
 import pytest
+
+from tests.server_process import ServerProcess
 
 FOLDER = Path(__file__).parent
 GO = shutil.which("go")
@@ -35,43 +35,16 @@ def build() -> Path:
     return program
 
 
-class PubSubServer:
+class PubSubServer(ServerProcess):
     """One ``pstest``; what it holds ends with it. Started again, it has its port, and nothing else."""
 
-    def __init__(self) -> None:
-        self.address = ""
-        self._process: subprocess.Popen[str] | None = None
+    address = ""
 
-    def start(self) -> Self:
-        """Start it empty, and wait until it listens."""
+    def launch(self) -> subprocess.Popen[bytes]:
         port = self.address.rpartition(":")[2] or "0"
-        self._process = subprocess.Popen(
-            [build(), "-port", port], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdout is not None
-        self.address = self._process.stdout.readline().strip()
-        assert self.address
-        return self
+        return subprocess.Popen([build(), "-port", port], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
-    def kill(self) -> None:
-        """End it at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
-
-    def freeze(self) -> None:
-        """Stop it where it is (SIGSTOP)."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on (SIGCONT)."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *error: object) -> None:
-        self.kill()
+    def answers(self) -> bool:
+        assert self._child.stdout is not None
+        self.address = self._child.stdout.readline().decode().strip()
+        return self.address != ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from redis.asyncio import Redis
 from redis.crc import key_slot
 
 from tests.redis_server import RedisServer, needs_redis
+from tests.server_process import free_port
 from tests.unit.topics.history.shelf import aged, rules
 from tests.unit.topics.placement.contract import NODE, event, ids, until
 from tests.unit.topics.placement.test_redis import TTL, Nodes, answers, fall_silent, until_answers
@@ -32,12 +32,6 @@ from topics.placement.redis.lease import Lease
 from topics.placement.redis.placement import RedisPlacement
 
 pytestmark = needs_redis
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def works(url: str) -> None:
