@@ -101,17 +101,18 @@ frontendtest: ## Check and test the dashboard's code; without Node.js says so an
 
 # All steps run, whatever an earlier one found; pytest comes last so that its summary ends the output.
 # A gateway named in the environment is for `make conformance` alone.
+STEPS := lint site types frontendtest worker-test bench-guard conformance nodeconformance workerconformance worker-dashboard pytest
 .PHONY: test
-test: $(STAMP) ## Run lint, the documentation's site, types, the dashboard's tests, bench-guard, conformance (also on nodes and the Worker) and pytest; say what was not run
+test: $(STAMP) ## Run all that must pass, on Python and on the Worker; say what was not run
 	@failed=""
-	for step in lint site types frontendtest worker-test bench-guard conformance nodeconformance workerconformance pytest; do
+	for step in $(STEPS); do
 		echo "==> make $$step"
 		env -u GATEWAY_URL -u GATEWAY_API_KEY $(MAKE) --no-print-directory $$step || failed+=" $$step"
 	done
 	echo "Not run: tests marked slow, which take minutes (make soak)."
 	echo "Skipped tests are listed above with their reasons."
 	if [[ -n $$failed ]]; then echo "FAILED:$$failed" >&2; exit 1; fi
-	echo "All steps passed: lint, site, types, frontendtest, worker-test, bench-guard, conformance, nodeconformance, workerconformance, pytest."
+	echo "All steps passed: $(STEPS)."
 
 .PHONY: pytest
 pytest: $(STAMP) ## Run the unit, fault and end-to-end tests (ARGS="-k word" for some)
@@ -169,8 +170,14 @@ worker-test: ## Check and test the Worker's code inside workerd; without npm say
 	if [[ -n $$failed ]]; then exit 1; fi
 
 .PHONY: worker-dashboard
-worker-dashboard: $(STAMP) worker ## Run the dashboard's tests on the Worker in workerd, in a real browser (a few minutes; needs Chromium)
-	@$(BIN)/python -m pytest tests/e2e -m "slow or not slow" --timeout=600 -k "dashboard and worker and not much_at_once" $(ARGS)
+worker-dashboard: $(STAMP) ## Run the dashboard's tests on the Worker in workerd, in a real browser; without npm or Chromium says so and goes on
+	@if ! { $(HAS_NPM); }; then echo "Not run: npm is not on this machine."; exit 0; fi
+	$(MAKE) --no-print-directory worker
+	failed=""
+	$(BIN)/python -m pytest tests/e2e -m "slow or not slow" --timeout=600 -k "dashboard and worker and not much_at_once" \
+		--junitxml=test-results/worker-dashboard/junit.xml $(ARGS) || failed=yes
+	$(SUMMARY) worker-dashboard
+	if [[ -n $$failed ]]; then exit 1; fi
 
 .PHONY: worker-deploy
 worker-deploy: ## Deploy the Worker to the account in CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID
