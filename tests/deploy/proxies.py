@@ -17,7 +17,7 @@ from tests.gateway import ROOT
 from tests.server_process import free_port
 
 CONFIGURATIONS = ROOT / "deploy" / "proxies"
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 FILES = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "caddy": "Caddyfile"}
 
 

@@ -23,7 +23,7 @@ from tests.server_process import free_port
 
 pytestmark = needs_containers
 NAME = "gateway-with-sources"
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
 
 @contextlib.contextmanager

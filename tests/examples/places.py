@@ -22,7 +22,7 @@ from tests.worker import WRANGLER, RunningWorker
 PLACES = ("one node", "three nodes", "worker", "elsewhere")
 TOPIC = "pairs"
 HISTORY = f"{TOPIC}=10000"
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 KEY = "key-of-the-examples"
 
 # A publisher whose answer is lost with its node asks again.

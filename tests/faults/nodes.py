@@ -11,7 +11,7 @@ from tests.redis_server import RedisServer
 
 KEY = "shared-key-of-the-test"
 
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 """The first node on a fresh Redis waits for a TTL and a second."""
 
 

@@ -19,7 +19,7 @@ from tests.postgres_server import BINARY as POSTGRES
 from tests.postgres_server import PostgresServer
 from tests.redis_server import BINARY, RedisServer
 
-READY_SECONDS = 40.0
+READY_SECONDS = 60.0
 DOWN_SECONDS = 1.0
 """For which what is restarted is away."""
 TTL_SECONDS = 3.0
