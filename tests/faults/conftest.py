@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 
 import pytest
+from redis.asyncio import Redis
 
 from tests.faults.subject import Subject, assert_clean_end, client_of
 from tests.gateway import RunningGateway
+from tests.redis_server import RedisServer
 
 Start = Callable[..., Awaitable[Subject]]
 
@@ -38,3 +40,23 @@ async def start(server: str) -> AsyncIterator[Start]:
         await asyncio.to_thread(running.stop)
     for running in begun:
         assert_clean_end(running)
+
+
+@pytest.fixture
+def redis_arguments() -> tuple[str, ...]:
+    """What a module's Redis is told beside what each is told: by default nothing."""
+    return ()
+
+
+@pytest.fixture
+def redis(redis_arguments: tuple[str, ...]) -> Iterator[RedisServer]:
+    """A Redis of the test's own."""
+    with RedisServer(arguments=redis_arguments) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(redis: RedisServer) -> AsyncIterator[Redis]:
+    """A client of that Redis."""
+    async with Redis.from_url(redis.url) as client:
+        yield client

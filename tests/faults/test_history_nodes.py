@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -25,10 +24,9 @@ pytestmark = needs_redis
 
 
 @pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    """A Redis of the test's own, which saves all that it is told."""
-    with RedisServer(arguments=("--appendonly", "yes")) as running:
-        yield running
+def redis_arguments() -> tuple[str, ...]:
+    """It saves all that it is told."""
+    return ("--appendonly", "yes")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,13 +32,6 @@ PAGE_CPU_SECONDS = 0.1
 
 # What is asked is answered in counts and processor time: a machine that others use as well only makes it take longer.
 pytestmark = [needs_redis, pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    """A Redis of the test's own."""
-    with RedisServer() as running:
-        yield running
 
 
 async def publish(connection: HttpConnection, gateway: Gateway, topic: str, id: str) -> int:

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
@@ -25,13 +24,6 @@ TTL = 2
 PUBLISHES = 300
 
 pytestmark = needs_redis
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    """A Redis of the test's own."""
-    with RedisServer() as running:
-        yield running
 
 
 @pytest.fixture

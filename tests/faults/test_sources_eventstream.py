@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis.asyncio import Redis
@@ -33,18 +32,6 @@ from django_eventstream import send_event
 send_event("room 1,é", "message", {"text": "hello", "n": [1, 2.5, None]})
 send_event("orders", "paid", "text", json_encode=False)
 """
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def client(redis: RedisServer) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis.url) as client:
-        yield client
 
 
 def message(**fields: object) -> str:

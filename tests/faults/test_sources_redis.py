@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -27,16 +26,9 @@ pytestmark = [needs_redis, pytest.mark.slow]
 
 
 @pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    """The sources' Redis: what it was told is on its disk."""
-    with RedisServer(arguments=("--appendonly", "yes", "--appendfsync", "always")) as server:
-        yield server
-
-
-@pytest.fixture
-async def client(redis: RedisServer) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis.url) as client:
-        yield client
+def redis_arguments() -> tuple[str, ...]:
+    """What it was told is on its disk."""
+    return ("--appendonly", "yes", "--appendfsync", "always")
 
 
 async def state(node: Subject, source: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -24,18 +23,6 @@ from topics.conf import load
 pytestmark = [needs_redis, pytest.mark.slow]
 
 ATTEMPTS = 2
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def client(redis: RedisServer) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis.url) as client:
-        yield client
 
 
 async def die(server: str, **settings: object) -> None:
