@@ -148,10 +148,11 @@ async def test_hostile_data_is_shown_as_text(visit: Visit, traffic: Traffic) -> 
     page = await visit.open(f"?view=tail&topic={'%3Cimg%2Fsrc%3Dx%2Fonerror%3Dalert(1)%3E%22%27%26'}")
     await expect(page.get_by_role("heading", level=1)).to_contain_text(topic)
     await expect(page.get_by_text(f"Live from {visit.here}")).to_be_visible()
-    for name, data in HOSTILE.items():
-        await traffic.publish(topic, id=f"{name}<b>", data=data, event="<u>")
     options = events_of(page)
-    await expect(options).to_have_count(len(HOSTILE))
+    for number, (name, data) in enumerate(HOSTILE.items(), start=1):
+        await traffic.publish(topic, id=f"{name}<b>", data=data, event="<u>")
+        # One by one: the last two together are more than an outbox holds for a browser that is busy.
+        await expect(options).to_have_count(number)
     await expect(options.nth(0)).to_contain_text("<img src=x onerror=")
     await expect(options.nth(1)).to_contain_text("⟨U+202E⟩gnp.exe")
     await expect(options.nth(2)).to_contain_text("bell␇ escape␛[31m")
