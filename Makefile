@@ -101,7 +101,7 @@ frontendtest: ## Check and test the dashboard's code; without Node.js says so an
 
 # All steps run, whatever an earlier one found; pytest comes last so that its summary ends the output.
 # A gateway named in the environment is for `make conformance` alone.
-STEPS := lint site types frontendtest worker-test bench-guard conformance nodeconformance workerconformance worker-dashboard pytest
+STEPS := lint site types frontendtest worker-test bench-guard conformance nodeconformance worker-contract pytest
 .PHONY: test
 test: $(STAMP) ## Run all that must pass, on Python and on the Worker; say what was not run
 	@failed=""
@@ -170,10 +170,8 @@ worker-test: ## Check and test the Worker's code inside workerd; without npm say
 	if [[ -n $$failed ]]; then exit 1; fi
 
 .PHONY: worker-dashboard
-worker-dashboard: $(STAMP) ## Run the dashboard's tests on the Worker in workerd, in a real browser; without npm or Chromium says so and goes on
-	@if ! { $(HAS_NPM); }; then echo "Not run: npm is not on this machine."; exit 0; fi
-	$(MAKE) --no-print-directory worker
-	failed=""
+worker-dashboard: $(STAMP) worker ## Run the dashboard's tests on the Worker in workerd, in a real browser (a few minutes; needs Chromium)
+	@failed=""
 	$(BIN)/python -m pytest tests/e2e -m "slow or not slow" --timeout=600 -k "dashboard and worker and not much_at_once" \
 		--junitxml=test-results/worker-dashboard/junit.xml $(ARGS) || failed=yes
 	$(SUMMARY) worker-dashboard
@@ -205,10 +203,18 @@ conformance: $(STAMP) ## Check the contract on each SERVER, on TARGET=worker, or
 nodeconformance: $(STAMP) ## Check the contract on a gateway of three nodes, under the last SERVER
 	@$(BIN)/python -m tests.run_conformance --server $(lastword $(SERVER)) --nodes 3 -- $(ARGS)
 
-.PHONY: workerconformance
-workerconformance: ## Check the contract on the Cloudflare Worker in workerd; without npm says so and goes on
+.PHONY: worker-contract
+worker-contract: $(STAMP) ## Check the contract and the dashboard on the Worker in workerd, side by side; without npm says so and goes on
 	@if ! { $(HAS_NPM); }; then echo "Not run: npm is not on this machine."; exit 0; fi
-	$(MAKE) --no-print-directory conformance TARGET=worker
+	$(MAKE) --no-print-directory worker
+	log=$$(mktemp)
+	$(MAKE) --no-print-directory worker-dashboard >"$$log" 2>&1 &
+	dashboard=$$!
+	trap 'kill "$$dashboard" 2>/dev/null || true; cat "$$log"; rm -f "$$log"' EXIT
+	failed=""
+	$(MAKE) --no-print-directory conformance TARGET=worker || failed=yes
+	wait "$$dashboard" || failed=yes
+	if [[ -n $$failed ]]; then exit 1; fi
 
 # Skipped tests are told with what they need. GATEWAY_URL and GATEWAY_API_KEY name a gateway that is deployed.
 .PHONY: e2e
