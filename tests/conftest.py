@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from tests.gateway import RunningGateway
+from tests.gateway import STARTED, RunningGateway
 
 StartGateway = Callable[..., RunningGateway]
 
@@ -16,6 +16,23 @@ StartGateway = Callable[..., RunningGateway]
 # the Ctrl-C of a test would be heard by none of them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+LOG_LINES = 200
+
+
+def pytest_runtest_setup() -> None:
+    STARTED[:] = [gateway for gateway in STARTED if gateway.running]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the gateways wrote to the report of a test that failed: it may not fail again."""
+    report = yield
+    if report.failed:
+        for gateway in STARTED:
+            report.sections.append((f"log of the gateway at {gateway.url}", "\n".join(gateway.lines[-LOG_LINES:])))
+    return report
 
 
 @pytest.fixture(params=["daphne", "uvicorn"])

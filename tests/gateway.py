@@ -59,6 +59,10 @@ def migrate(database_url: str) -> None:
     )
 
 
+STARTED: list[RunningGateway] = []
+"""Those whose logs a test that fails shows."""
+
+
 class GatewayFailed(Exception):
     """The gateway did not do what a test waited for; the message ends with its log."""
 
@@ -141,6 +145,7 @@ class RunningGateway:
             encoding="utf-8",
             errors="replace",
         )
+        STARTED.append(self)
         self._reader = threading.Thread(target=self._read_log, name="gateway log", daemon=True)
         self._reader.start()
         began = time.monotonic()

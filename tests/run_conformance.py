@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 import httpx
 import psutil
 
+from tests.all_nodes import wait_until_ready
 from tests.gateway import ROOT, GatewayFailed, RunningGateway
 from tests.redis_server import BINARY, RedisServer
 from tests.reporting import summary
@@ -34,9 +35,6 @@ SPARE_FILES = 4
 NODE_TTL_SECONDS = 5
 HISTORY = "conformance/kept/*=1000/10m"
 """Without it the suite leaves out what needs history, and says so."""
-READY_SECONDS = 60.0
-READY_ANSWERS = 30
-"""So many in a row come from every node, but for one time in millions."""
 
 
 def run_suite(name: str, url: str, key: str, arguments: Sequence[str], target: str | None = None) -> int:
@@ -83,28 +81,6 @@ def gateway_of(server: str, nodes: int) -> Iterator[RunningGateway]:
     ):
         wait_until_ready(gateway, nodes)
         yield gateway
-
-
-def wait_until_ready(gateway: RunningGateway, nodes: int) -> None:
-    """Wait until so many nodes are listed, and all of them are ready.
-
-    Raises:
-        GatewayFailed: they were not in time.
-    """
-    deadline = time.monotonic() + READY_SECONDS
-    in_a_row = 0
-    limits = httpx.Limits(max_keepalive_connections=0)
-    with httpx.Client(headers={"authorization": f"Bearer {gateway.key}"}, trust_env=False, limits=limits) as http:
-        while in_a_row < READY_ANSWERS:
-            if time.monotonic() > deadline:
-                raise GatewayFailed(f"{nodes} nodes were not ready in {READY_SECONDS:g} s; their log:\n{gateway.log}")
-            listed = http.get(f"{gateway.url}/api/v1/nodes")
-            ready = http.get(f"{gateway.url}/ready").status_code == 200
-            if ready and listed.status_code == 200 and listed.json()["total"] == nodes:
-                in_a_row += 1
-            else:
-                in_a_row = 0
-                time.sleep(0.1)
 
 
 def run_server(server: str, nodes: int, arguments: Sequence[str]) -> int:

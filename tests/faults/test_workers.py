@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from tests.all_nodes import wait_until_ready
 from tests.conformance.subject import eventually, unique
 from tests.faults.subject import Subject, client_of
 from tests.gateway import ROOT, RunningGateway, inherited_environment
@@ -49,8 +50,8 @@ async def group_of(server: str, redis: RedisServer, **settings: object) -> Async
     )
     await asyncio.to_thread(running.start)
     try:
+        await asyncio.to_thread(wait_until_ready, running, WORKERS)
         async with client_of(running) as subject:
-            await eventually(lambda: has_nodes(subject, WORKERS), within=10)
             yield subject
     finally:
         await asyncio.to_thread(running.stop)
