@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from wsgiref.headers import Headers
@@ -17,19 +18,25 @@ MOUNT = "/dashboard/"
 
 _IMMUTABLE = rf"^{MOUNT}assets/.+-[\w-]{{8,}}\.\w+$"
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-    )
-)
+_DIRECTIVES = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "connect-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+    "require-trusted-types-for": "'script'",
+}
+
+
+def policy(changes: Mapping[str, str]) -> str:
+    """Return the dashboard's policy, some directives of it changed; one without a value is left out."""
+    return "; ".join(f"{name} {value}" for name, value in {**_DIRECTIVES, **changes}.items() if value)
+
+
+CONTENT_SECURITY_POLICY = policy({})
 """Nothing inline, nothing of other hosts, in nobody's frame (Content Security Policy Level 3)."""
 
 _STYLE = (
@@ -52,9 +59,9 @@ _NOT_BUILT = f"""<!doctype html>
 """
 
 
-def secure(headers: Headers | HttpResponse, policy: str = CONTENT_SECURITY_POLICY) -> None:
+def secure(headers: Headers | HttpResponse, content_security_policy: str = CONTENT_SECURITY_POLICY) -> None:
     """Set the headers that every answer of the dashboard carries."""
-    headers["content-security-policy"] = policy
+    headers["content-security-policy"] = content_security_policy
     headers["x-content-type-options"] = "nosniff"
     headers["referrer-policy"] = "no-referrer"
     headers["cross-origin-opener-policy"] = "same-origin"
@@ -64,7 +71,7 @@ def secure(headers: Headers | HttpResponse, policy: str = CONTENT_SECURITY_POLIC
 def not_built() -> HttpResponse:
     """Return the page that says how to build the dashboard."""
     response = HttpResponse(_NOT_BUILT)
-    secure(response, CONTENT_SECURITY_POLICY.replace("style-src 'self'", f"style-src 'sha256-{_STYLE_HASH}'"))
+    secure(response, policy({"style-src": f"'sha256-{_STYLE_HASH}'"}))
     response["cache-control"] = "no-store"
     return response
 
